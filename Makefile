@@ -1,0 +1,46 @@
+# Every target sets up what it needs; `make setup` does the environment alone, in .venv.
+PYTHON ?= python3
+PY := .venv/bin/python
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+SHARDS := $(shell python3 -c "n = max(1, int('$(CORES)')); print(','.join(f'[{i},{n}]' for i in range(n)))")
+EXTRAS := eeg,vision,cluster,loggers,dev
+
+.PHONY: setup bench test lint method gate report clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12 setup')"
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install -q -c constraints.txt torch
+	$(PY) -m pip install -q -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@
+
+# The main job on all cores, one process each, then its table.
+bench: setup
+	$(PY) bench/run.py --multirun experiment=gbw_rbn/mamem 'shard=$(SHARDS)' hydra/launcher=joblib trainer.threads=1
+	$(PY) -m bench report experiment=gbw_rbn/mamem --md results/mamem_reduced.md --csv results/mamem_reduced.csv
+
+test: setup
+	$(PY) -m pytest
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+# One plugin: its contract test, its own tests, its smoke cell.
+method: setup
+	@test -n "$(M)" || { echo "usage: make method M=gbw_rbn"; exit 2; }
+	$(PY) -m pytest tests/test_contract.py -k "$(M)"
+	for t in $(wildcard tests/test_$(M).py); do $(PY) -m pytest $$t || exit 1; done
+	$(PY) bench/run.py method=$(M) scale=smoke fold=0
+
+gate: setup
+	$(PY) -m bench gate suite=ci
+
+report: setup
+	$(PY) -m bench report
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info results/cells results/.sweeps
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

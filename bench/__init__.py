@@ -1,0 +1,17 @@
+"""Holonomy: run geometric machine-learning methods side by side and hold them against their papers."""
+
+import sys
+from pathlib import Path
+
+__version__ = "0.1.0"
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
+
+
+def add_root() -> None:
+    """Make conf's neighbours (`models`, `datasets`) importable, first on the path so that ours win over namesakes.
+
+    `python bench/run.py` puts bench/ itself on the path; it is taken off, or `import report` would mean bench.report.
+    """
+    here = str(ROOT / "bench")
+    sys.path[:] = [str(ROOT)] + [p for p in sys.path if p not in (here, str(ROOT))]

@@ -1,0 +1,89 @@
+"""Run the cells of one job, one line each, and show what came out."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import plan, store
+from bench.plan import Cell
+from bench.schema import BenchError
+
+
+class CellsFailed(Exception):
+    """Some cells failed; their rows hold the tracebacks. Raised so that a launcher, too, reports the job as failed."""
+
+
+def execute(overrides: Sequence[str], *, multirun: bool = False) -> float | None:
+    """Expand, announce, run. Returns the mean validation metric over the finished cells (the objective of a sweeper)."""
+    cells = plan.expand(overrides, strict=not multirun, download=True)
+    if not cells:
+        raise BenchError("nothing to run: this shard or experiment has no cells")
+    out = Path(cells[0].settings["out"])
+    store.check_writable(out)
+    for note in dict.fromkeys(f"{c.data.name}: {c.note}" for c in cells if c.note):
+        print(("!! " if "STAND-IN" in note else "data ") + note, flush=True)
+    counts, records = Counter[str](), []
+    for i, cell in enumerate(cells):
+        outcome, record = _one(cell, f"[{i + 1}/{len(cells)}]")
+        counts[outcome.split()[0]] += 1
+        if record is not None and record.get("status") == "done":
+            records.append(record)
+    print("; ".join(f"{n} {what}" for what, n in counts.items()), flush=True)
+    if counts["stopped"]:
+        print("stopped at the deadline with checkpoints; the same command goes on from them", flush=True)
+    if not multirun and records:
+        _show(records, out)
+    if counts["failed"]:
+        raise CellsFailed(
+            f"{counts['failed']} of {len(cells)} cells failed; their rows hold the tracebacks, the same command tries them again"
+        )
+    values = [r["validation"] for r in records if r.get("validation") is not None]
+    return sum(values) / len(values) if values else None
+
+
+def _one(cell: Cell, at: str) -> tuple[str, dict[str, Any] | None]:
+    from bench.cell import run
+
+    label = f"{at} {cell.method.name} {cell.data.name} {cell.fold} seed {cell.seed}"
+    if sys.stderr.isatty():
+        print(f"{label} ...", end="\r", file=sys.stderr, flush=True)
+    try:
+        outcome, record = run(cell)
+    except BenchError as error:
+        outcome, record = "failed", {"status": "failed", "error": str(error)}
+    print(f"{label}: {_outcome(cell, outcome, record or {})}", flush=True)
+    return outcome, record
+
+
+def _outcome(cell: Cell, outcome: str, record: dict[str, Any]) -> str:
+    if outcome == "running":
+        return f"being run by {record.get('holder')}; left to it"
+    if outcome == "skip":
+        return f"skipped: {cell.skip or record.get('error')}"
+    if outcome == "stopped":
+        return "stopped at the deadline, checkpoint kept"
+    if outcome == "failed":
+        where = f" (traceback in {cell.folder / store.ROW})" if record.get("traceback") else ""
+        return f"FAILED: {record.get('error')}{where}"
+    main = next(
+        (m for m in record["metrics"] if m["metric"] == record.get("main")),
+        record["metrics"][0] if record["metrics"] else None,
+    )
+    value = f"{main['metric']} {main['value']:.4g}" if main else "no metric"
+    note = {
+        "kept": " (finished before)",
+        "kept stale": " (finished before, by code that has changed since; reuse=fresh runs it again)",
+    }
+    return f"{value}, {record['wall_s']:.1f} s{note.get(outcome, '')}"
+
+
+def _show(records: list[dict[str, Any]], out: Path) -> None:
+    from bench.table import tables
+
+    print()
+    print("\n\n".join(t.markdown() for t in tables(records)))
+    print(f"\nrows in {out / 'cells'}; all of them side by side: bench report")

@@ -1,0 +1,103 @@
+"""Rows by table: the lines of bench.table, with the numbers behind each line for plots and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.table import _presets, _variant, tables
+
+COSTS = {
+    "epoch_s": "seconds per epoch",
+    "timed_s": "seconds of the timed region",
+    "wall_s": "seconds of the whole cell",
+    "rss_peak_mb": "peak memory, MB",
+    "gpu_peak_mb": "peak GPU memory, MB",
+    "energy_wh": "energy, Wh",
+    "params": "parameters",
+}
+
+
+def groups(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One dictionary per table of `bench.table.tables`, in its order; `cells` holds positions in `records`.
+
+    Rows of different data, data choices, origin, scale or metric are never in one group.
+    """
+    found: dict[tuple[str, ...], list[int]] = {}
+    for i, r in enumerate(records):
+        if r.get("status") == "done" and r.get("metrics"):
+            metric = r.get("main") or r["metrics"][0]["metric"]
+            key = (r["data"], _variant(r["identity"]["data"][2]), r["origin"], r["scale"], metric)
+            found.setdefault(key, []).append(i)
+    return [_group(key, cells, records) for key, cells in sorted(found.items())]
+
+
+def _group(key: tuple[str, ...], cells: list[int], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    data, variant, origin, scale, metric = key
+    rows = [records[i] for i in cells]
+    [table] = tables(rows)
+    first = next(m for m in rows[0]["metrics"] if m["metric"] == metric)
+    by_label: dict[str, list[int]] = {}
+    for i, label in zip(cells, labels(rows), strict=True):
+        by_label.setdefault(label, []).append(i)
+    return {
+        "title": table.title,
+        "data": data,
+        "variant": variant,
+        "origin": origin,
+        "scale": scale,
+        "metric": metric,
+        "better": first["better"],
+        "unit": first["unit"],
+        "notes": table.notes,
+        "header": table.header,
+        "lines": table.lines,
+        "methods": [_method(line[0], by_label[line[0]], records, metric) for line in table.lines],
+    }
+
+
+def labels(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The name of each row's line in its table: the method, and what tells its variant from the others."""
+    common = _presets(rows)
+    out = []
+    for r in rows:
+        own = {k: v for k, v in r["identity"]["method"][2].items() if k not in common[r["method"]]}
+        variant = f" ({_variant(own)})" if own else ""
+        out.append(r["method"] + variant + (" (transductive)" if r.get("transductive") else ""))
+    return out
+
+
+def _method(label: str, cells: list[int], records: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """Mean and interval of a line as numbers, the value of each unit (seeds and folds averaged) and the mean costs."""
+    from bench.stats import summary
+
+    repeats: dict[str, list[float]] = {}
+    for i in cells:
+        r = records[i]
+        repeats.setdefault(r["group"] or r["fold"], []).extend(
+            m["value"] for m in r["metrics"] if m["metric"] == metric
+        )
+    units = {unit: sum(v) / len(v) for unit, v in sorted(repeats.items())}
+    s = summary(list(units.values()))
+    return {
+        "label": label,
+        "method": records[cells[0]]["method"],
+        "mean": s.mean,
+        "ci": list(s.ci) if s.ci else None,
+        "units": units,
+        "costs": _costs([records[i] for i in cells]),
+        "cells": cells,
+    }
+
+
+def _costs(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Means over cells of what a method costs; a quantity that no cell knows is left out."""
+    out = {}
+    for name in COSTS:
+        if name == "epoch_s":
+            known = [r["timed_s"] / r["epochs"] for r in rows if r.get("timed_s") and r.get("epochs")]
+        else:
+            known = [r[name] for r in rows if r.get(name) is not None]
+        if known:
+            out[name] = sum(known) / len(known)
+    return out

@@ -1,0 +1,259 @@
+"""Rows on disk: one JSON file per cell, written whole or not at all, under a lock that also works on network file systems."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.schema import SCHEMA, BenchError
+
+STALE_S = 300.0  # a lock whose heartbeat is older than this belongs to a dead process
+BEAT_S = 30.0
+ROW = "cell.json"
+
+COLUMNS = [
+    "key",
+    "status",
+    "method",
+    "data",
+    "kind",
+    "origin",
+    "scale",
+    "seed",
+    "fold",
+    "group",
+    "transductive",
+    "metric",
+    "value",
+    "better",
+    "unit",
+    "epochs",
+    "n_trials",
+    "wall_s",
+    "timed_s",
+    "overhead_s",
+    "cpu_s",
+    "rss_peak_mb",
+    "gpu_peak_mb",
+    "energy_wh",
+    "energy_method",
+    "params",
+    "code_fp",
+    "git_sha",
+    "dirty",
+    "data_fp",
+    "versions",
+    "python",
+    "cpu",
+    "gpu",
+    "threads",
+    "started",
+    "finished",
+    "error",
+]
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write to a temporary name, fsync, rename: a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    try:
+        with open(temporary, "wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_cell(folder: Path, record: dict[str, Any]) -> None:
+    """Store a cell's record. NaN and infinity are refused: a row without a value is null and says why."""
+    write_atomic(folder / ROW, json.dumps(record, indent=1, allow_nan=False, sort_keys=True).encode())
+
+
+def read_cell(folder: Path) -> dict[str, Any] | None:
+    """The record of a cell; None when there is none.
+
+    Raises BenchError when the file cannot be read or comes from a newer schema, naming the file and the remedy.
+    """
+    path = folder / ROW
+    try:
+        record = json.loads(path.read_bytes())
+        schema = record["schema"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise BenchError(f"{path} is not a readable row; delete it and run the cell again") from None
+    if schema > SCHEMA:
+        raise BenchError(
+            f"{path} was written by a newer version (schema {schema}, this one reads {SCHEMA}); update Holonomy"
+        )
+    return record
+
+
+def scan(out: Path) -> Iterator[dict[str, Any] | BenchError]:
+    """Every record under a results folder, in a stable order; an unreadable one is yielded as its error."""
+    for path in sorted((out / "cells").glob("*/*/*/" + ROW)):
+        try:
+            record = read_cell(path.parent)
+        except BenchError as error:
+            yield error
+            continue
+        if record is not None:
+            yield record
+
+
+def rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Long format: one dictionary of COLUMNS per metric; a cell without metrics (failed, skipped) gives one row."""
+    common = {c: record.get(c) for c in COLUMNS}
+    metrics = record.get("metrics") or [{"metric": None, "value": None, "better": None, "unit": None}]
+    return [{**common, **m} for m in metrics]
+
+
+def check_writable(out: Path, need_mb: float = 50.0) -> None:
+    """Raise BenchError before anything runs when rows could not be stored there."""
+    import shutil
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f".probe.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise BenchError(
+            f"out={out} cannot be written ({error.strerror}); choose another folder with out=<folder>"
+        ) from None
+    free = shutil.disk_usage(out).free / 1e6
+    if free < need_mb:
+        raise BenchError(
+            f"out={out} has {free:.0f} MB of free space and {need_mb:.0f} MB are needed; free some or choose out=<folder>"
+        )
+
+
+# ------------------------------------------------------------------------------------------ locks
+
+
+def _born(pid: int) -> str:
+    """Start time of a process, so that a reused pid is not taken for the one that wrote the lock."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _alive(pid: int, born: str) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not born or _born(pid) == born
+
+
+class Lock:
+    """`with Lock(folder) as mine:` - `mine` is False when a living process holds the cell; `holder` then tells which.
+
+    The lock is a file created exclusively, with host, pid and start time; a thread renews its time stamp. It is taken over
+    when its process is dead (same host) or its time stamp is older than STALE_S (any host).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "lock"
+        self.token = uuid.uuid4().hex
+        self.holder = ""
+        self._stop = threading.Event()
+
+    def __enter__(self) -> bool:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(5):
+            if self._create():
+                self._thread = threading.Thread(target=self._beat, daemon=True)
+                self._thread.start()
+                return True
+            if not self._break_if_dead():
+                return False
+        return False
+
+    def _create(self) -> bool:
+        # written elsewhere and linked in place: the name never shows an empty or half-written lock
+        me = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid()), "token": self.token}
+        draft = self.path.with_name(f".lock.{self.token}")
+        draft.write_text(json.dumps(me))
+        try:
+            os.link(draft, self.path)
+            return True
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _break_if_dead(self) -> bool:
+        """Remove a dead process's lock; True when it is worth trying again."""
+        seen = self._read()
+        if seen is None:
+            return True
+        info, age = seen
+        here = info.get("host") == socket.gethostname()
+        dead = not _alive(info.get("pid", -1), info.get("born", "")) if here else age > STALE_S
+        if not dead and age <= STALE_S:
+            self.holder = f"process {info.get('pid')} on {info.get('host')}"
+            return False
+        # rename first: of several that see the dead lock only one gets it; a living lock renamed by a latecomer is put back
+        grave = self.path.with_name(f".lock.dead.{self.token}")
+        try:
+            os.rename(self.path, grave)
+        except FileNotFoundError:
+            return True
+        if json.loads(grave.read_text() or "{}").get("token") != info.get("token"):
+            try:
+                os.link(grave, self.path)
+            except FileExistsError:
+                pass
+        grave.unlink(missing_ok=True)
+        return True
+
+    def _read(self) -> tuple[dict[str, Any], float] | None:
+        try:
+            return json.loads(self.path.read_text() or "{}"), time.time() - self.path.stat().st_mtime
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return {}, STALE_S + 1
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT_S):
+            try:
+                os.utime(self.path)
+            except OSError:
+                return
+
+    def owned(self) -> bool:
+        """Whether this lock is still the one on disk (it is not after a pause longer than STALE_S)."""
+        seen = self._read()
+        return bool(seen and seen[0].get("token") == self.token)
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        if self.owned():
+            self.path.unlink(missing_ok=True)
+
+
+def holder(folder: Path) -> str:
+    """Who runs a cell now, for `bench plan`; empty when nobody does."""
+    lock = Lock(folder)
+    seen = lock._read()
+    if seen is None:
+        return ""
+    info, age = seen
+    if info.get("host") == socket.gethostname() and not _alive(info.get("pid", -1), info.get("born", "")):
+        return ""
+    return f"process {info.get('pid')} on {info.get('host')}" if age <= STALE_S else ""

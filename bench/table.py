@@ -1,0 +1,159 @@
+"""Tables from rows: per data set, origin and scale, one line per method, with intervals over groups and the paper's number."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.schema import BenchError
+
+
+@dataclass
+class Table:
+    title: str
+    notes: list[str]
+    header: list[str]
+    lines: list[list[str]]
+
+    def markdown(self) -> str:
+        """Aligned, so that the same text reads well on a terminal and as Markdown."""
+        width = [max(len(r[i]) for r in [self.header, *self.lines]) for i in range(len(self.header))]
+        rows = [self.header, ["-" * w for w in width], *self.lines]
+        body = "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(r, width, strict=True)) + " |" for r in rows)
+        return "\n".join([f"### {self.title}", "", *self.notes, "", body])
+
+
+HEADER = ["method", "mean", "95 % interval", "groups", "seeds", "s/epoch", "paper", "paper versus ours"]
+
+
+def tables(records: Iterable[dict[str, Any]]) -> list[Table]:
+    """One table per (data set, data choices, origin, scale): rows that differ in any of these are never side by side.
+
+    Within a table, seeds and folds are averaged inside a group (a subject) first; the interval is over groups.
+    """
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for r in records:
+        if r.get("status") == "done" and r.get("metrics"):
+            choices = _variant(r["identity"]["data"][2])
+            groups.setdefault(
+                (r["data"], choices, r["origin"], r["scale"], r.get("main") or r["metrics"][0]["metric"]), []
+            ).append(r)
+    return [_table(key, rs) for key, rs in sorted(groups.items())]
+
+
+def _variant(chosen: dict[str, Any]) -> str:
+    """Choices as one short text, for telling variants of a method or data set apart."""
+    return ", ".join(f"{k}={v}" for k, v in sorted(chosen.items()))
+
+
+def _presets(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Choices common to all rows of a method: left out of its name."""
+    common: dict[str, dict[str, Any]] = {}
+    for r in records:
+        chosen = r["identity"]["method"][2]
+        have = common.setdefault(r["method"], dict(chosen))
+        for k in list(have):
+            if chosen.get(k) != have[k]:
+                del have[k]
+    return common
+
+
+def _table(key: tuple[str, ...], records: list[dict[str, Any]]) -> Table:
+    data, choices, origin, scale, metric = key
+    first = next(m for m in records[0]["metrics"] if m["metric"] == metric)
+    common = _presets(records)
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for r in records:
+        own = {k: v for k, v in r["identity"]["method"][2].items() if k not in common[r["method"]]}
+        name = (
+            r["method"] + (f" ({_variant(own)})" if own else "") + (" (transductive)" if r.get("transductive") else "")
+        )
+        by_method.setdefault(name, []).append(r)
+    sign = -1 if first["better"] == "higher" else 1
+    lines = sorted(
+        (_line(name, rs, metric, data, scale, origin) for name, rs in by_method.items()), key=lambda x: sign * x[0]
+    )
+    title = f"{data}{f' ({choices})' if choices else ''}: {metric}, {origin.replace('_', ' ')} data, scale {scale}"
+    return Table(title, _notes(records, metric, first, origin), HEADER, [line for _, line in lines])
+
+
+def _line(
+    name: str, records: list[dict[str, Any]], metric: str, data: str, scale: str, origin: str
+) -> tuple[float, list[str]]:
+    from bench.stats import summary
+
+    groups: dict[str, list[float]] = {}
+    for r in records:
+        groups.setdefault(r["group"] or r["fold"], []).extend(m["value"] for m in r["metrics"] if m["metric"] == metric)
+    s = summary([sum(v) / len(v) for v in groups.values()])
+    epochs = [r["timed_s"] / r["epochs"] for r in records if r.get("timed_s") and r.get("epochs")]
+    printed, verdict = paper(records[0]["method"], data, metric, scale, origin)
+    interval = f"{s.ci[0]:.3f} to {s.ci[1]:.3f}" if s.ci else "one group"
+    seeds = len({r["seed"] for r in records})
+    pace = f"{sum(epochs) / len(epochs):.2f}" if epochs else ""
+    return s.mean, [name, f"{s.mean:.3f}", interval, str(s.n), str(seeds), pace, printed, verdict]
+
+
+def _notes(records: list[dict[str, Any]], metric: str, first: dict[str, Any], origin: str) -> list[str]:
+    from bench.stats import chance_level
+
+    notes = [
+        f"{first['better']} is better; unit {first['unit']}." if first["better"] != "none" else f"unit {first['unit']}."
+    ]
+    if metric in ("accuracy", "balanced_accuracy") and records[0].get("n_out") and records[0].get("n_test"):
+        c = chance_level(records[0]["n_test"], records[0]["n_out"])
+        notes.append(
+            f"Chance {c.chance:.3f}; a guesser exceeds {c.threshold:.3f} in one group of {records[0]['n_test']} trials "
+            "with probability below 0.05."
+        )
+    if origin == "synthetic_twin":
+        notes.append("SYNTHETIC stand-in data: these numbers say nothing about the real data set.")
+    if origin == "simulated":
+        notes.append("Simulated data.")
+    machines = sorted({f"{r['cpu']}, {r['threads']} thread(s), torch {r['versions'].get('torch')}" for r in records})
+    shas = sorted({(r["git_sha"] or "no git")[:10] + ("+" if r["dirty"] else "") for r in records})
+    notes.append(f"{len(records)} cells; {'; '.join(machines)}; code {', '.join(shas)}.")
+    return notes
+
+
+def paper(method: str, data: str, metric: str, scale: str, origin: str) -> tuple[str, str]:
+    """(the printed number with its source, what may be said of it beside ours)."""
+    found = [
+        n
+        for n in printed_numbers()
+        if n["cell"].get("method") == method and n["cell"].get("data") == data and n["metric"] == metric
+    ]
+    if not found:
+        return "", "number not found"
+    n = found[0]
+    spread = "" if n.get("std") is None else f" ± {n['std']:g}"
+    text = f"{n['value']:g}{spread} {n['unit']}, {n['table']}"
+    if origin == "synthetic_twin":
+        return text, "synthetic data: not comparable"
+    if scale != "paper":
+        return text, f"{scale} scale: not comparable"
+    return text, n.get("protocol_note") or "see `bench report` and REPRODUCTION.md"
+
+
+@functools.cache
+def printed_numbers() -> list[dict[str, Any]]:
+    """Numbers of all cards that name one of our cells."""
+    from bench.cards import cards
+
+    return [n for card in cards().values() for n in card.get("numbers", []) if n.get("cell")]
+
+
+def select(records: Iterable[Any], overrides: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Records that an invocation (experiment=..., method=..., ...) asks for, all when it asks for none; and what could not be read."""
+    from bench import plan
+
+    found = list(records)
+    good = [r for r in found if not isinstance(r, BenchError)]
+    bad = [r for r in found if isinstance(r, BenchError)]
+    asked = [w for w in overrides if not w.startswith(("out=", "root=", "cache="))]
+    if asked:
+        keys = {c.key for c in plan.expand(overrides, strict=False)}
+        good = [r for r in good if r["key"] in keys]
+    return good, [str(b) for b in bad]

@@ -1,0 +1,222 @@
+"""Train a LightningMethod: deterministic batches, one resumable checkpoint, weights by validation loss, one look at the test split."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
+
+from bench.context import Context, DeadlineReached
+from bench.schema import Arrays, Bundle, Metric, Result, load_object
+
+load_object("models.nn.torchvision_ops:cure")()  # lightning imports torchmetrics, which imports torchvision
+
+import lightning.pytorch as pl  # noqa: E402
+
+
+class EpochSampler(Sampler[list[int]]):
+    """Batches of indices whose order is a function of (seed, epoch) alone, so that a resumed run sees the same ones.
+
+    Each of `world` processes takes every world-th index of a global batch: the union over processes is the batch that one
+    process would see. A last batch of one sample joins the one before it, since batch statistics of one are degenerate.
+    """
+
+    def __init__(self, n: int, batch: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
+        self.n, self.batch, self.seed, self.rank, self.world, self.epoch = n, batch, seed, rank, world, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self.n, self.batch)
+        return max(1, whole + (rest > (1 if self.seed is not None else 0)))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.seed is None:
+            order = list(range(self.n))
+        else:
+            generator = torch.Generator().manual_seed((self.seed + 0x9E3779B9 * (self.epoch + 1)) % 2**63)
+            order = torch.randperm(self.n, generator=generator).tolist()
+        count = len(self)
+        for i in range(count):
+            stop = self.n if i == count - 1 else (i + 1) * self.batch
+            yield order[i * self.batch : stop][self.rank :: self.world]
+
+
+class _Gather(Dataset[Any]):
+    """A collate function for splits held in memory: one index operation per batch instead of one per sample."""
+
+    def __init__(self, tensors: tuple[torch.Tensor, ...]) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor, ...]:
+        return tuple(t[indices] for t in self.tensors)
+
+
+def loader(split: Any, batch: int, seed: int | None = None, rank: int = 0, world: int = 1) -> DataLoader[Any]:
+    """Batches (x, y) of a split: Arrays are indexed whole, map-style datasets go through torch's own collation."""
+    sampler = EpochSampler(len(split), batch, seed, rank, world)
+    if isinstance(split, Arrays):
+        tensors = [torch.as_tensor(split.x)] + ([] if split.y is None else [torch.as_tensor(split.y)])
+        return DataLoader(_Gather(tuple(tensors)), batch_sampler=sampler, collate_fn=_same)
+    if isinstance(split, TensorDataset):
+        return DataLoader(_Gather(split.tensors), batch_sampler=sampler, collate_fn=_same)
+    return DataLoader(split, batch_sampler=sampler)
+
+
+def _same(batch: Any) -> Any:
+    return batch
+
+
+class Keeper(pl.Callback):
+    """Logs curves, keeps the weights of lowest validation loss, writes the checkpoint, and ends the run at its deadline.
+
+    Its state travels in the checkpoint with the generators' states: a run that was killed goes on as if it had not been.
+    """
+
+    def __init__(self, ctx: Context, select: str) -> None:
+        self.ctx, self.select = ctx, select
+        self.best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "weights": None}
+        self.saved_at = time.monotonic()
+        self.every = float(ctx.cell.settings["trainer"]["checkpoint_every_s"])
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        trainer.train_dataloader.batch_sampler.set_epoch(trainer.current_epoch)  # type: ignore[union-attr]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # runs after validation: both the epoch's training and its validation values are there
+        values = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        self.ctx.log(trainer.current_epoch, **values)
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} became {value} in epoch {trainer.current_epoch}; lower the learning rate (method.lr)"
+                )
+        loss = values.get("val_loss", math.inf)
+        if self.select == "best" and loss < self.best["loss"]:
+            weights = {k: v.detach().cpu().clone() for k, v in module.state_dict().items()}
+            self.best = {"loss": loss, "epoch": trainer.current_epoch, "weights": weights}
+        late = self.ctx.deadline is not None and time.monotonic() > self.ctx.deadline
+        if late or time.monotonic() - self.saved_at >= self.every:
+            self.save(trainer)
+        if late and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+            raise DeadlineReached
+
+    def save(self, trainer: pl.Trainer) -> None:
+        temporary = self.ctx.checkpoint.path.with_name("last.ckpt.part")
+        trainer.save_checkpoint(temporary)  # every rank takes part, rank 0 writes
+        if trainer.is_global_zero:
+            self.ctx.checkpoint.adopt(temporary)
+        self.saved_at = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {
+            "best": self.best,
+            "rng": torch.get_rng_state(),
+            "curves": self.ctx.curves,
+            "timed_s": self.ctx.timed_s,
+        }
+        if torch.cuda.is_available():
+            state["cuda_rng"] = torch.cuda.get_rng_state_all()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.rng = state["best"], state
+        self.ctx.curves = {k: [tuple(p) for p in v] for k, v in state["curves"].items()}
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if hasattr(self, "rng"):
+            torch.set_rng_state(self.rng["rng"])
+            if "cuda_rng" in self.rng and torch.cuda.is_available():
+                torch.cuda.set_rng_state_all(self.rng["cuda_rng"])
+
+
+def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
+    """Fit `method.build(bundle, cfg)` and predict the test split once.
+
+    The tested weights are those of the lowest `val_loss` (cfg.select = best, needs bundle.val) or of the last epoch.
+    """
+    cfg, options = method.cfg, ctx.cell.settings["trainer"]
+    if cfg.epochs is None:
+        raise ValueError(
+            f"method.epochs of {cfg.name} is null at scale={ctx.cell.scale}; give it a value or an entry under `at`"
+        )
+    torch.manual_seed(ctx.seed("init"))
+    module = method.build(bundle, cfg)
+    select = cfg.select if bundle.val is not None else "last"
+    keeper = Keeper(ctx, select)
+    _quiet()
+    trainer = pl.Trainer(
+        accelerator=options["accelerator"],
+        devices=options["devices"],
+        num_nodes=options["num_nodes"],
+        strategy=options["strategy"],
+        precision=_precision(cfg.precision),
+        deterministic=options["deterministic"],
+        max_epochs=cfg.epochs,
+        max_steps=cfg.max_steps or -1,
+        callbacks=[keeper],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=_progress(),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=str(ctx.cell.folder),
+        inference_mode=False,
+    )
+    rank, world = trainer.global_rank, trainer.world_size
+    fit = loader(bundle.train, cfg.batch, ctx.seed("shuffle"), rank, world)
+    val = None if bundle.val is None else loader(bundle.val, 4 * cfg.batch, None)
+    resume = str(ctx.checkpoint.path) if ctx.checkpoint.path.exists() else None
+    with ctx.timed():
+        trainer.fit(module, fit, val, ckpt_path=resume, weights_only=True)
+    if keeper.best["weights"] is not None:
+        module.load_state_dict(keeper.best["weights"])
+    predictions = predict(module, bundle.test, 4 * cfg.batch, ctx.device)
+    params = sum(p.numel() for p in module.parameters())
+    best = keeper.best["loss"]
+    validation = Metric("val_loss", best, "lower", "loss") if math.isfinite(best) else None
+    return Result(predictions=predictions, params=params, epochs=trainer.current_epoch, validation=validation)
+
+
+def predict(module: pl.LightningModule, split: Any, batch: int, device: str) -> dict[str, Any]:
+    """`predict_step` over a split, in order, in evaluation mode: arrays by name (a bare tensor becomes `y_score`)."""
+    module.to(device).eval()
+    parts: dict[str, list[torch.Tensor]] = {}
+    with torch.no_grad():
+        for i, item in enumerate(loader(split, batch)):
+            out = module.predict_step(tuple(t.to(device) for t in item), i)
+            for name, value in (out if isinstance(out, dict) else {"y_score": out}).items():
+                parts.setdefault(name, []).append(
+                    value.float().cpu() if value.is_floating_point() and value.dtype != torch.float64 else value.cpu()
+                )
+    return {name: torch.cat(values).numpy() for name, values in parts.items()}
+
+
+def _precision(name: str) -> Any:
+    return {"32": "32-true", "64": "64-true"}.get(name, name)
+
+
+def _progress() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("BENCH_QUIET")
+
+
+def _quiet() -> None:
+    """Lightning's banners and its advice on data-loader workers say nothing about a cell."""
+    import logging
+    import warnings
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -1,0 +1,76 @@
+"""From trials and row indices to a Bundle: the same for recordings and for the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.schema import ORIGIN, Arrays, Bundle, fingerprint
+from datasets.eeg.twin import Trials, ill_share
+
+KIND = "eeg_trials"
+
+
+def bundle(
+    trials: Trials,
+    split: Sequence[np.ndarray],
+    *,
+    n_out: int,
+    group: str,
+    source: str,
+    card: dict[str, Any],
+    meta: dict[str, Any],
+) -> Bundle:
+    """Cut `trials` by `split` = (train, val, test) row indices. The fingerprint covers all trials used, and the split.
+
+    `meta` gets `ill_share`, the measured share of trials with a covariance of condition number above 1e5, and, for the
+    simulator, `truth`.
+    """
+    rows = [np.asarray(part) for part in split]
+    parts = [Arrays(trials.x[i], trials.y[i], trials.session[i]) for i in rows]
+    meta = {**meta, "ill_share": trials.ill_share} | ({"truth": trials.truth} if trials.truth else {})
+    return Bundle(
+        kind=KIND,
+        train=parts[0],
+        val=parts[1],
+        test=parts[2],
+        n_out=n_out,
+        shape=trials.x.shape[1:],
+        group=group,
+        origin=ORIGIN[source],
+        fingerprint=fingerprint(trials.x, trials.y, trials.session, *rows),
+        card=card,
+        meta=meta,
+    )
+
+
+def recorded(x: np.ndarray, y: np.ndarray, session: np.ndarray) -> Trials:
+    """Real trials in the simulator's container: no truth, the share of ill-conditioned ones measured."""
+    return Trials(x, y, session, {}, ill_share(x))
+
+
+def last_of_each_class(y: np.ndarray, rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """(train, val): of the given rows, the last `share` of each class (at least one, when there are two or more) is validation.
+
+    The tail, not a random draw: trials that follow each other are alike, and a draw would put neighbours on both sides.
+    """
+    keep, hold = [], []
+    for c in np.unique(y[rows]):
+        own = rows[y[rows] == c]
+        n = max(int(len(own) * share), 1) if share > 0 and len(own) > 1 else 0
+        keep.append(own[: len(own) - n])
+        hold.append(own[len(own) - n :])
+    return np.sort(np.concatenate(keep)), np.sort(np.concatenate(hold))
+
+
+def twin_card(like: str) -> dict[str, Any]:
+    """The card of a stand-in: nothing in it was recorded from a person."""
+    return {
+        "licence": "made by this project's code; no licence of a recording applies",
+        "files": {},
+        "size": 0,
+        "source": f"simulated by datasets/eeg/twin.py with the shapes of {like}; never evidence about {like}",
+        "citation": "",
+    }

@@ -1,0 +1,1 @@
+"""SPD matrices of stated condition number, as targets of an optimisation."""

@@ -1,0 +1,1 @@
+"""Classical Riemannian classifiers of EEG covariances, from pyriemann: MDM, tangent space with logistic regression."""

@@ -1,0 +1,38 @@
+"""Choices of the pyriemann baselines; imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench.schema import MethodConfig, option
+
+
+@dataclass
+class Config(MethodConfig):
+    """Covariances of trials (filter-bank-extended for SSVEP) and a Riemannian classifier from pyriemann."""
+
+    classifier: str = option(
+        "mdm",
+        "mdm: minimum distance to the Riemannian mean; ts_lr: tangent space, logistic regression",
+        choices=("mdm", "ts_lr"),
+    )
+    filter_bank: str = option(
+        "auto", "auto: on where the classes are flicker frequencies", choices=("auto", "on", "off")
+    )
+    half_widths: list[float] | None = option(
+        None, "half widths of the bands in Hz; the best on training sessions is used"
+    )
+    harmonics: list[int] | None = option(
+        None, "numbers of harmonics per frequency; the best on training sessions is used"
+    )
+    estimator: str = option(
+        "lwf",
+        "pyriemann covariance estimator; shrinkage keeps short trials definite",
+        choices=("scm", "lwf", "oas", "sch"),
+    )
+    c: float = option(1.0, "inverse regularisation of the logistic regression", low=1e-6)
+
+    plugin: ClassVar[str] = "models.riemann.plugin:Riemann"
+    accepts: ClassVar[tuple[str, ...]] = ("eeg_trials",)
+    margin: ClassVar[float] = 0.1

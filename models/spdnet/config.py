@@ -1,0 +1,46 @@
+"""Choices of the SPD network; imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench.schema import BenchError, TrainConfig, option
+
+NORMS = ("none", "gbw", "bw", "brooks")
+
+
+@dataclass
+class Config(TrainConfig):
+    """SPDNet: convolutions, one covariance per trial, BiMap, normalisation, ReEig, LogEig, linear classifier."""
+
+    norm: str = option(
+        "none", "normalisation after BiMap: gbw learns the metric M, bw keeps M = I, brooks is SPDNetBN", choices=NORMS
+    )
+    theta: float = option(1.0, "power deformation of gbw and bw; not 0")
+    momentum: float = option(0.1, "weight of a new batch in the running statistics", low=0.0, high=1.0)
+    norm_eps: float = option(1e-5, "added to the variance before its root", low=1e-12)
+    official_parity: bool = option(
+        False, "follow the authors' code where it differs from the mathematics (also: BiMap stays at its start)"
+    )
+    spatial: int | None = option(None, "maps of the spatial convolution; null: the paper's for the paradigm", low=1)
+    temporal: int | None = option(
+        None, "maps of the temporal convolution = size of the covariance; null: the paper's", low=2
+    )
+    kernel: int | None = option(None, "length of the temporal kernel in samples; null: the paper's", low=1)
+    hidden: int | None = option(None, "size after BiMap; null: the paper's", low=1)
+    batch: int = option(30, "trials per optimiser step, over all devices together", low=1)
+    lr: float = option(2.5e-3, "step size of all parameters, Riemannian ones too", low=0.0)
+    sgd_momentum: float = option(0.9, "momentum of Euclidean and Stiefel parameters", low=0.0, high=1.0)
+    weight_decay: float = option(5e-2, "on Euclidean parameters only", low=0.0)
+
+    plugin: ClassVar[str] = "models.spdnet.plugin:SPDNet"
+    accepts: ClassVar[tuple[str, ...]] = ("eeg_trials",)
+    margin: ClassVar[float] = 0.1
+
+    def parts(self) -> tuple[str, ...]:
+        return ("gbw_rbn",) if self.norm in ("gbw", "bw") else ()
+
+    def check(self) -> None:
+        if self.theta == 0:
+            raise BenchError("method.theta=0 has no inverse power; choose any other value, 1 for no deformation")
