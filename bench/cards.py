@@ -1,36 +1,143 @@
-"""The cards: models/<name>/card.yaml, what a paper printed and what is claimed of it here. Read only where numbers are needed."""
+"""The cards: models/<name>/card.yaml, what a paper printed and what is claimed of it here. Read only where numbers are needed.
+
+A card is a mapping with
+  paper           key, title, authors, venue, year, arxiv, code, code_licence, bibtex
+  accepts         kinds of data
+  protocol        notes on how the numbers are made
+  tables          short name -> where the numbers were read (title, table)
+  numbers         printed numbers: id, table, dataset, method, metric, value, unit, better; std, note, and `cell: {method, data}` where
+                  a method and data set of this project stand for it
+  claims          id, statement, source, gate (identity | order | parity | self) and the gate's own fields, see FIELDS
+  not_reproduced  what, why
+  speed           command, result: where ratios are printed
+"""
 
 from __future__ import annotations
 
 import functools
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench import ROOT
-from bench.registry import FOLDER, conf_dirs
+from bench.registry import FOLDER, conf_dirs, did_you_mean, options
 from bench.schema import BenchError
+
+CARD = ("paper", "accepts", "protocol", "tables", "numbers", "claims", "not_reproduced", "speed")
+PAPER = ("key", "title", "authors", "venue", "year", "arxiv", "code", "code_licence", "bibtex")
+NUMBER = ("id", "table", "dataset", "method", "metric", "value", "std", "unit", "better", "cell", "note", "n")
+COMMON = ("id", "statement", "source", "gate", "experiment", "metric", "note", "finding", "scale")
+FIELDS = {  # beside COMMON; the required ones have no "?"
+    "order": ("ours", "baselines", "factor?", "deterministic?"),
+    "identity": ("ours", "tolerance", "target?"),
+    "parity": ("ours", "number", "tolerance"),
+    "self": ("ours",),
+}
 
 
 @functools.cache
 def cards() -> dict[str, dict[str, Any]]:
-    """Folder name -> card, of this project and of plugin packages."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    out = {}
-    for parent in [ROOT, *(conf.parent for conf in conf_dirs()[1:])]:
-        for path in sorted((parent / FOLDER["method"]).glob("*/card.yaml")):
-            out[path.parent.name] = _read(path, loader)
+    """Folder name -> card, linted, of this project and of plugin packages."""
+    out: dict[str, dict[str, Any]] = {}
+    for path in card_files():
+        out[path.parent.name] = read(path)
+    twice = [i for i, n in Counter(c["id"] for card in out.values() for c in card.get("claims") or []).items() if n > 1]
+    if twice:
+        raise BenchError(f"the claim id {twice[0]} occurs in more than one card; ids are <card>/<name>, one of a kind")
     return out
 
 
-def _read(path: Path, loader: Any) -> dict[str, Any]:
+def card_files() -> list[Path]:
+    parents = [ROOT, *(conf.parent for conf in conf_dirs()[1:])]
+    return [path for parent in parents for path in sorted((parent / FOLDER["method"]).glob("*/card.yaml"))]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """One card, linted. Raises BenchError with a sentence that names the file, the entry and what is missing."""
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         card = yaml.load(path.read_text(), loader)
     except yaml.YAMLError as error:
-        raise BenchError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(card, dict):
-        raise BenchError(f"{path}: a card is a mapping with paper, numbers, claims; see the README")
+        raise BenchError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); mend that line") from None
+    for sentence in lint(card):
+        raise BenchError(f"{path}: {sentence}")
     return card
+
+
+def lint(card: Any) -> Iterator[str]:
+    """A sentence for each thing that is wrong: no number without provenance, unit and direction; no field without a meaning."""
+    if not isinstance(card, dict):
+        yield f"a card is a mapping with {', '.join(CARD)}"
+        return
+    yield from _unknown(card, CARD, "the card")
+    paper = card.get("paper") or {}
+    yield from _unknown(paper, PAPER, "paper")
+    yield from (f"paper has no {f}; add it" for f in ("key", "title", "venue", "code_licence") if not paper.get(f))
+    if not card.get("accepts"):
+        yield "accepts is empty; name the kinds of data"
+    tables = card.get("tables") or {}
+    yield from _numbers(card.get("numbers") or [], tables)
+    yield from _claims(card.get("claims") or [], {n.get("id") for n in card.get("numbers") or []})
+    for entry in card.get("not_reproduced") or []:
+        if set(entry) != {"what", "why"}:
+            yield f"not_reproduced {entry}: each entry says what and why"
+
+
+def _unknown(mapping: dict[str, Any], known: tuple[str, ...], where: str) -> Iterator[str]:
+    for key in mapping:
+        if key not in known:
+            yield f"{where} has an unknown field {key!r}{did_you_mean(key, known)}"
+
+
+def _numbers(numbers: list[dict[str, Any]], tables: dict[str, Any]) -> Iterator[str]:
+    seen = set()
+    for n in numbers:
+        name = f"number {n.get('id', n)}"
+        yield from _unknown(n, NUMBER, name)
+        for f in ("id", "table", "dataset", "method", "metric", "unit"):
+            if not n.get(f):
+                yield f"{name} has no {f}; a number without provenance is not kept"
+        if isinstance(n.get("value"), bool) or not isinstance(n.get("value"), (int, float)):
+            yield f"{name} has the value {n.get('value')!r}; give a number"
+        if n.get("better") not in ("higher", "lower", "none"):
+            yield f"{name} has better={n.get('better')!r}; say higher, lower or none"
+        if n.get("table") and n["table"] not in tables:
+            yield f"{name} names the table {n['table']!r}, which `tables` does not explain{did_you_mean(n['table'], tables)}"
+        if n.get("id") in seen:
+            yield f"{name} occurs twice; ids are one of a kind"
+        seen.add(n.get("id"))
+
+
+def _claims(claims: list[dict[str, Any]], numbers: set[Any]) -> Iterator[str]:
+    seen = set()
+    for c in claims:
+        name = f"claim {c.get('id', c)}"
+        gate = c.get("gate")
+        if gate not in FIELDS:
+            yield f"{name} has gate={gate!r}; use one of {', '.join(FIELDS)}"
+            continue
+        own = tuple(f.rstrip("?") for f in FIELDS[gate])
+        yield from _unknown(c, (*COMMON, *own), name)
+        for f in (
+            "id",
+            "statement",
+            "source",
+            "experiment",
+            "metric",
+            *(f for f in FIELDS[gate] if not f.endswith("?")),
+        ):
+            if c.get(f) in (None, "", []):
+                yield f"{name} has no {f}; a {gate} claim needs it"
+        if c.get("experiment") and c["experiment"] not in options("experiment"):
+            yield f"{name} names the experiment {c['experiment']}, which is missing{did_you_mean(c['experiment'], options('experiment'))}"
+        for method in [c.get("ours"), *(c.get("baselines") or [])]:
+            if method and method not in options("method"):
+                yield f"{name} names the method {method}, which is missing{did_you_mean(method, options('method'))}"
+        if gate == "parity" and c.get("number") not in numbers:
+            yield f"{name} names the number {c.get('number')}, which this card does not print"
+        if c.get("id") in seen:
+            yield f"{name} occurs twice; claim ids are one of a kind"
+        seen.add(c.get("id"))

@@ -300,7 +300,8 @@ def scrub(text: str) -> str:
     """No home folder and no credential leaves in a row."""
     import re
 
-    text = text.replace(str(Path.home()), "~")
+    home = str(Path.home())
+    text = text.replace(home, "~") if len(home) > 1 else text
     return re.sub(r"(?i)((?:api[_-]?key|token|password|secret)\s*[=:]\s*)\S+", r"\1***", text)
 
 

@@ -1,4 +1,4 @@
-"""`bench <verb> ...`: run, list, plan, doctor, prepare, report. Exit codes: 0 done, 1 something failed, 2 a mistake in the words."""
+"""`bench <verb> ...`. Exit codes: 0 done, 1 something failed or moved, 2 a mistake in the words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ HELP = """usage: bench <verb> [key=value ...]
   plan     what a run would do: done, to do, skipped             bench plan experiment=gbw_rbn/mamem
   doctor   is this machine ready: packages, data, folders, GPU   bench doctor
   prepare  download and check data, licence shown                bench prepare data=bci
-  report   tables of finished cells                              bench report [experiment=...] [--md FILE] [--csv FILE]
+  report   tables of finished cells; one HTML file               bench report [experiment=...] [--html|--md|--csv|--tex FILE]
+  claims   paper versus ours: a verdict for every claim          bench claims [--md results/REPRODUCTION.md]
+  gate     run a suite, fail when a number drifted               bench gate suite=ci
+  baseline accept new numbers for the gate, old and new printed  bench baseline --accept <claim>
 
 `python bench/run.py ...`, `bench run ...` and `python -m bench run ...` are the same thing. Every verb but run takes --json.
 """
@@ -42,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         "doctor": _doctor,
         "prepare": _prepare,
         "report": _report,
+        "claims": _claims,
+        "gate": _gate,
+        "baseline": _baseline,
     }
     try:
         if argv[0] not in verbs:
@@ -144,23 +150,93 @@ def _prepare(argv: list[str]) -> int:
 
 def _report(argv: list[str]) -> int:
     from bench.plan import absolute
-    from bench.report import csv_text, load_records, markdown_text
+    from bench.report import load_records, markdown_text, results_folder, write_files
 
-    words, flags = _words(argv, "md", "csv")
-    records, bad = load_records(absolute(words))
+    words, flags = _words(argv, "html", "md", "csv", "tex")
+    words = absolute(words)
+    records, bad = load_records(words)
     for sentence in bad:
         print(f"note: {sentence}", file=sys.stderr)
     if flags.json:
         from bench.store import rows
 
         return _emit([row for r in records for row in rows(r)])
-    text = markdown_text(records)
-    for path, content in ((flags.md, text), (flags.csv, csv_text(records) if flags.csv else "")):
-        if path:
-            Path(path).write_text(content)
-            print(f"written {path}", file=sys.stderr)
-    print(text)
+    out = results_folder(words)
+    files = {form: file for form in ("html", "md", "csv", "tex") if (file := getattr(flags, form))}
+    if not files and records:
+        files = {"html": str(out / "report.html")}
+    verdicts = None
+    if "html" in files:
+        from bench.claims import as_dicts, evaluate, numbers
+
+        verdicts = as_dicts([*evaluate(records), *numbers(records)])
+    for path in write_files(files, records, bad=bad, out=out, claims=verdicts):
+        print(f"written {path}", file=sys.stderr)
+    print(markdown_text(records))
     return 0 if records else 1
+
+
+def _claims(argv: list[str]) -> int:
+    from bench import claims
+
+    words, flags = _words(argv, "md")
+    records = _all_records(words)
+    verdicts = claims.evaluate(records)
+    if flags.md:
+        Path(flags.md).write_text(claims.markdown(records))
+        print(f"written {flags.md}", file=sys.stderr)
+    if flags.json:
+        return _emit(claims.as_dicts([*verdicts, *claims.numbers(records)]))
+    for v in verdicts:
+        print(
+            f"{v.verdict.upper():<14} {v.id} ({v.gate}): {v.statement}\n    ours: {v.ours or 'none'}\n    {v.why}\n    {v.command}"
+        )
+    return 0
+
+
+def _all_records(words: list[str]) -> list[dict[str, Any]]:
+    """Records of the results folder, committed rows included; unreadable files are told and left out."""
+    from bench import ROOT, plan, store
+
+    out = next(
+        (w.partition("=")[2] for w in plan.absolute(plan.check_overrides(words)) if w.startswith("out=")), "null"
+    )
+    records = []
+    for record in store.all_records(ROOT / "results" if out in ("", "null") else Path(out)):
+        if isinstance(record, BenchError):
+            print(f"note: {record}", file=sys.stderr)
+        else:
+            records.append(record)
+    return records
+
+
+def _gate(argv: list[str]) -> int:
+    from bench.gate import gate
+
+    words, flags = _words(argv)
+    if not flags.json:
+        return 1 if gate(words) else 0
+    import contextlib
+
+    with contextlib.redirect_stdout(sys.stderr):
+        broken = gate(words)
+    _emit({"broken": broken})
+    return 1 if broken else 0
+
+
+def _baseline(argv: list[str]) -> int:
+    from bench.gate import accept
+
+    if "--accept" not in argv:
+        raise BenchError(
+            "bench baseline --accept <claim>, or method/data/fold/metric with wildcards, or all: says what to accept"
+        )
+    i = argv.index("--accept")
+    if i + 1 == len(argv):
+        raise BenchError("--accept needs a claim id, method/data/fold/metric (wildcards allowed) or all")
+    words, _ = _words(argv[:i] + argv[i + 2 :])
+    accept(words, argv[i + 1])
+    return 0
 
 
 if __name__ == "__main__":

@@ -22,8 +22,21 @@ def execute(overrides: Sequence[str], *, multirun: bool = False) -> float | None
     cells = plan.expand(overrides, strict=not multirun, download=True)
     if not cells:
         raise BenchError("nothing to run: this shard or experiment has no cells")
+    counts, records = run_cells(cells)
     out = Path(cells[0].settings["out"])
-    store.check_writable(out)
+    if not multirun and records:
+        _show(records, out)
+    if counts["failed"]:
+        raise CellsFailed(
+            f"{counts['failed']} of {len(cells)} cells failed; their rows hold the tracebacks, the same command tries them again"
+        )
+    values = [r["validation"] for r in records if r.get("validation") is not None]
+    return sum(values) / len(values) if values else None
+
+
+def run_cells(cells: Sequence[Cell]) -> tuple[Counter[str], list[dict[str, Any]]]:
+    """Run cells in order, a line for each; returns how often what happened, and the records of the finished ones."""
+    store.check_writable(Path(cells[0].settings["out"]))
     for note in dict.fromkeys(f"{c.data.name}: {c.note}" for c in cells if c.note):
         print(("!! " if "STAND-IN" in note else "data ") + note, flush=True)
     counts, records = Counter[str](), []
@@ -35,14 +48,7 @@ def execute(overrides: Sequence[str], *, multirun: bool = False) -> float | None
     print("; ".join(f"{n} {what}" for what, n in counts.items()), flush=True)
     if counts["stopped"]:
         print("stopped at the deadline with checkpoints; the same command goes on from them", flush=True)
-    if not multirun and records:
-        _show(records, out)
-    if counts["failed"]:
-        raise CellsFailed(
-            f"{counts['failed']} of {len(cells)} cells failed; their rows hold the tracebacks, the same command tries them again"
-        )
-    values = [r["validation"] for r in records if r.get("validation") is not None]
-    return sum(values) / len(values) if values else None
+    return counts, records
 
 
 def _one(cell: Cell, at: str) -> tuple[str, dict[str, Any] | None]:

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ class Cell:
 
     @property
     def command(self) -> str:
-        """The command that runs exactly this cell again."""
-        own = [o for o in self.overrides if not o.startswith(("method=", "data="))]
+        """The command that runs exactly this cell again; folders and placement are left to whoever runs it."""
+        own = [o for o in self.overrides if _key(o).partition(".")[0] in ("method", "data") and "." in _key(o)]
         words = [
             f"method={self.method.name}",
             f"data={self.data.name}",
@@ -192,6 +192,11 @@ def expand(overrides: Sequence[str], *, strict: bool = True, download: bool = Fa
     return unique if shard is None else unique[_shard(shard)]
 
 
+def keys_of(cells: Iterable[Cell]) -> set[str]:
+    """Keys of cells for every source of their data: rows made on real data count also where these data are absent."""
+    return {replace(c, source=s).key for c in cells for s in {c.source, *c.data.available()}}
+
+
 def fits_name(method: MethodConfig, data: str) -> bool:
     section = raw("data", data)
     config = registry.config_class("data", owner("data", data))(name=section.get("name", data))
@@ -258,17 +263,20 @@ def _jobs(words: list[str]) -> list[list[str]]:
 
 
 def _experiments(picks: dict[str, str]) -> list[tuple[str, list[str]]]:
+    """(experiment, overrides) of an experiment or of a suite, whose entries are names or {name: ..., key: value}."""
     if "experiment" in picks:
         return [(picks["experiment"], [])]
-    suite = _section("suite", picks["suite"])
-    extra = [f"{k}={_text(v)}" for k, v in (suite.get("overrides") or {}).items()]
-    names = suite.get("experiments") or []
-    for name in names:
+    suite, out = _section("suite", picks["suite"]), []
+    for entry in suite.get("experiments") or []:
+        own = dict(entry) if isinstance(entry, dict) else {"name": entry}
+        name = own.pop("name", "")
+        extra = [f"{k}={_text(v)}" for k, v in ((suite.get("overrides") or {}) | own).items()]
+        out.append((name, check_overrides(extra)))
         if name not in options("experiment"):
             raise BenchError(
                 f"suite {picks['suite']} names the experiment {name}, which is missing{did_you_mean(name, options('experiment'))}"
             )
-    return [(name, check_overrides(extra)) for name in names]
+    return out
 
 
 def _text(value: Any) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +20,11 @@ STALE_S = 300.0  # a lock whose heartbeat is older than this belongs to a dead p
 BEAT_S = 30.0
 ROW = "cell.json"
 
-COLUMNS = [
-    "key",
-    "status",
-    "method",
-    "data",
-    "kind",
-    "origin",
-    "scale",
-    "seed",
-    "fold",
-    "group",
-    "transductive",
-    "metric",
-    "value",
-    "better",
-    "unit",
-    "epochs",
-    "n_trials",
-    "wall_s",
-    "timed_s",
-    "overhead_s",
-    "cpu_s",
-    "rss_peak_mb",
-    "gpu_peak_mb",
-    "energy_wh",
-    "energy_method",
-    "params",
-    "code_fp",
-    "git_sha",
-    "dirty",
-    "data_fp",
-    "versions",
-    "python",
-    "cpu",
-    "gpu",
-    "threads",
-    "started",
-    "finished",
-    "error",
-]
+COLUMNS = (
+    "key status method data kind origin scale seed fold group transductive metric value better unit epochs n_trials "
+    "wall_s timed_s overhead_s cpu_s rss_peak_mb gpu_peak_mb energy_wh energy_method params code_fp git_sha dirty "
+    "data_fp versions python cpu gpu threads started finished error n_test n_out choices"
+).split()
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -114,8 +81,65 @@ def scan(out: Path) -> Iterator[dict[str, Any] | BenchError]:
 def rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Long format: one dictionary of COLUMNS per metric; a cell without metrics (failed, skipped) gives one row."""
     common = {c: record.get(c) for c in COLUMNS}
+    if common["choices"] is None and "identity" in record:  # tells the variants of a method apart
+        chosen = {"method": record["identity"]["method"][2], "data": record["identity"]["data"][2]}
+        common["choices"] = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
     metrics = record.get("metrics") or [{"metric": None, "value": None, "better": None, "unit": None}]
     return [{**common, **m} for m in metrics]
+
+
+def csv_text(records: Iterable[dict[str, Any]]) -> str:
+    """Rows in long format, one per (cell, metric), with the fixed columns: what is committed of a run."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        for row in rows(record):
+            flat = {**row, "versions": " ".join(f"{k}={v}" for k, v in (row["versions"] or {}).items())}
+            writer.writerow({k: "" if v is None else repr(v) if isinstance(v, float) else v for k, v in flat.items()})
+    return buffer.getvalue()
+
+
+_INT = "seed threads epochs n_trials params n_test n_out".split()
+_FLOAT = "value wall_s timed_s overhead_s cpu_s rss_peak_mb gpu_peak_mb energy_wh".split()
+
+
+def read_csv(path: Path) -> Iterator[dict[str, Any] | BenchError]:
+    """Records from committed rows (`csv_text`), as complete as the columns allow; an unreadable file yields its error."""
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        for line in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+            row: dict[str, Any] = {k: None if line[k] == "" else line[k] for k in COLUMNS}
+            for names, kind in ((_INT, int), (_FLOAT, float), (("dirty", "transductive"), "True".__eq__)):
+                row |= {k: kind(row[k]) for k in names if row[k] is not None}
+            row["versions"] = dict(p.partition("=")[::2] for p in (row["versions"] or "").split())
+            metric = {k: row.pop(k) for k in ("metric", "value", "better", "unit")}
+            chosen = json.loads(row["choices"] or "{}")
+            identity = {g: [row[g], None, chosen.get(g, {})] for g in ("method", "data")}
+            first = {**row, "schema": SCHEMA, "identity": identity, "main": metric["metric"], "metrics": []}
+            record = found.setdefault(row["key"], first)
+            if metric["metric"] is not None:
+                record["metrics"].append(metric)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        yield BenchError(
+            f"{path} is not a table of rows ({what}); restore it from git or write it with bench report --csv"
+        )
+        return
+    yield from found.values()
+
+
+def all_records(out: Path) -> Iterator[dict[str, Any] | BenchError]:
+    """Every record of a results folder: cells, then committed rows (rows/*.csv) of cells that are not there."""
+    seen = set()
+    for record in scan(out):
+        if isinstance(record, dict):
+            seen.add(record["key"])
+        yield record
+    for path in sorted((out / "rows").glob("*.csv")):
+        for record in read_csv(path):
+            if isinstance(record, BenchError) or record["key"] not in seen:
+                yield record
 
 
 def check_writable(out: Path, need_mb: float = 50.0) -> None:

@@ -36,19 +36,19 @@ def tables(records: Iterable[dict[str, Any]]) -> list[Table]:
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for r in records:
         if r.get("status") == "done" and r.get("metrics"):
-            choices = _variant(r["identity"]["data"][2])
+            choices = variant(r["identity"]["data"][2])
             groups.setdefault(
                 (r["data"], choices, r["origin"], r["scale"], r.get("main") or r["metrics"][0]["metric"]), []
             ).append(r)
     return [_table(key, rs) for key, rs in sorted(groups.items())]
 
 
-def _variant(chosen: dict[str, Any]) -> str:
+def variant(chosen: dict[str, Any]) -> str:
     """Choices as one short text, for telling variants of a method or data set apart."""
     return ", ".join(f"{k}={v}" for k, v in sorted(chosen.items()))
 
 
-def _presets(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def presets(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Choices common to all rows of a method: left out of its name."""
     common: dict[str, dict[str, Any]] = {}
     for r in records:
@@ -60,17 +60,23 @@ def _presets(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return common
 
 
+def labels(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The name of each row's line in its table: the method, and what tells its variant from the others."""
+    common = presets(rows)
+    out = []
+    for r in rows:
+        own = {k: v for k, v in r["identity"]["method"][2].items() if k not in common[r["method"]]}
+        suffix = f" ({variant(own)})" if own else ""
+        out.append(r["method"] + suffix + (" (transductive)" if r.get("transductive") else ""))
+    return out
+
+
 def _table(key: tuple[str, ...], records: list[dict[str, Any]]) -> Table:
     data, choices, origin, scale, metric = key
     first = next(m for m in records[0]["metrics"] if m["metric"] == metric)
-    common = _presets(records)
     by_method: dict[str, list[dict[str, Any]]] = {}
-    for r in records:
-        own = {k: v for k, v in r["identity"]["method"][2].items() if k not in common[r["method"]]}
-        name = (
-            r["method"] + (f" ({_variant(own)})" if own else "") + (" (transductive)" if r.get("transductive") else "")
-        )
-        by_method.setdefault(name, []).append(r)
+    for label, r in zip(labels(records), records, strict=True):
+        by_method.setdefault(label, []).append(r)
     sign = -1 if first["better"] == "higher" else 1
     lines = sorted(
         (_line(name, rs, metric, data, scale, origin) for name, rs in by_method.items()), key=lambda x: sign * x[0]
@@ -90,10 +96,15 @@ def _line(
     s = summary([sum(v) / len(v) for v in groups.values()])
     epochs = [r["timed_s"] / r["epochs"] for r in records if r.get("timed_s") and r.get("epochs")]
     printed, verdict = paper(records[0]["method"], data, metric, scale, origin)
-    interval = f"{s.ci[0]:.3f} to {s.ci[1]:.3f}" if s.ci else "one group"
+    interval = f"{_digits(s.ci[0])} to {_digits(s.ci[1])}" if s.ci else "one group"
     seeds = len({r["seed"] for r in records})
     pace = f"{sum(epochs) / len(epochs):.2f}" if epochs else ""
-    return s.mean, [name, f"{s.mean:.3f}", interval, str(s.n), str(seeds), pace, printed, verdict]
+    return s.mean, [name, _digits(s.mean), interval, str(s.n), str(seeds), pace, printed, verdict]
+
+
+def _digits(value: float) -> str:
+    """Three decimals for shares, four significant digits for what is larger or much smaller."""
+    return f"{value:.3f}" if value == 0 or 1e-2 <= abs(value) < 10 else f"{value:.4g}"
 
 
 def _notes(records: list[dict[str, Any]], metric: str, first: dict[str, Any], origin: str) -> list[str]:
@@ -154,6 +165,6 @@ def select(records: Iterable[Any], overrides: Sequence[str]) -> tuple[list[dict[
     bad = [r for r in found if isinstance(r, BenchError)]
     asked = [w for w in overrides if not w.startswith(("out=", "root=", "cache="))]
     if asked:
-        keys = {c.key for c in plan.expand(overrides, strict=False)}
+        keys = plan.keys_of(plan.expand(overrides, strict=False))
         good = [r for r in good if r["key"] in keys]
     return good, [str(b) for b in bad]

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from bench import stats
+from bench import report, stats, store
 from bench.report import arrays, compare, html, tex
 from bench.report.groups import groups
 from bench.schema import SCHEMA, BenchError
@@ -320,12 +320,12 @@ def test_failed_cells_keep_their_reason(written):
     assert unpack(data, "error") == [None, "ValueError: no"] and unpack(data, "table") == [0, None]
 
 
-def test_claims_keep_every_field_under_either_spelling(written):
-    spelled = {
-        ("paper title" if k == "title" else "paper value" if k == "paper" else k): v for k, v in CLAIMS[0].items()
-    }
-    _, data, *_ = written([], claims=[CLAIMS[0], spelled])
-    assert data["claims"][0] == data["claims"][1] == {**CLAIMS[0], "origin": None, "scale": None}
+def test_claims_keep_every_field_in_every_spelling(written):
+    as_claims_module = {"title": "paper", "paper": "printed"}
+    spaced = {"title": "paper title", "paper": "paper value"}
+    spelled = [{names.get(k, k): v for k, v in CLAIMS[0].items()} for names in ({}, as_claims_module, spaced)]
+    data = written([], claims=spelled)[1]
+    assert data["claims"] == [{**CLAIMS[0], "origin": None, "scale": None}] * 3
 
 
 def test_the_same_rows_give_the_same_file(tmp_path):
@@ -405,3 +405,21 @@ def test_latex_is_escaped_and_marks_stand_ins():
     body = re.search(r"\\midrule\n(.*)\n\\bottomrule", text, re.DOTALL)[1]
     assert len(re.findall(r"(?<!\\)&", body)) == 7 and body.endswith(r" \\")
     assert tex.tex_text([]).startswith("%") and tex.escape("a\nb\u2028c") == "a b c"
+
+
+# ---------------------------------------------------------------------------------------------- all forms
+
+
+def test_every_form_is_written_and_a_bad_place_is_one_sentence(tmp_path):
+    rows = [row(fold=f) for f in "ab"]
+    files = {form: tmp_path / "sub" / f"r.{form}" for form in ("html", "md", "csv", "tex")}
+    assert report.write_files(files, rows, out=tmp_path, claims=CLAIMS) == list(files.values())
+    assert files["md"].read_text() == report.markdown_text(rows) and files["csv"].read_text() == store.csv_text(rows)
+    assert files["tex"].read_text() == tex.tex_text(rows) and "</html>" in files["html"].read_text()
+    with pytest.raises(BenchError, match=r"--html .* cannot be written .*choose another"):
+        report.write_files({"html": files["md"] / "x.html"}, rows)
+
+
+def test_the_results_folder_is_the_one_of_the_rows(tmp_path):
+    assert report.results_folder([f"out={tmp_path}"]) == tmp_path
+    assert report.load_records([f"out={tmp_path}"]) == ([], [])

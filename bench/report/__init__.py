@@ -1,24 +1,62 @@
-"""What finished cells say, for people: Markdown and terminal tables, CSV."""
+"""What finished cells say, for people: Markdown and terminal tables, CSV, LaTeX, and one HTML file."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import ROOT, store
+from bench.schema import BenchError
+
+
+def results_folder(overrides: Sequence[str]) -> Path:
+    """The folder that the overrides name with out=, else the project's."""
+    from bench.plan import check_overrides
+
+    out = next((w.partition("=")[2] for w in check_overrides(overrides) if w.startswith("out=")), "")
+    return Path(out) if out not in ("", "null") else ROOT / "results"
 
 
 def load_records(overrides: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
     """Records of the results folder that the overrides ask for, and a sentence for each file that could not be read."""
-    from bench.plan import check_overrides
     from bench.table import select
 
-    checked = check_overrides(overrides)
-    out = next((w.partition("=")[2] for w in checked if w.startswith("out=")), "")
-    return select(store.scan(Path(out) if out not in ("", "null") else ROOT / "results"), overrides)
+    return select(store.all_records(results_folder(overrides)), overrides)
+
+
+def write_files(
+    files: Mapping[str, str | Path],
+    records: list[dict[str, Any]],
+    *,
+    bad: Sequence[str] = (),
+    out: Path | None = None,
+    claims: Sequence[dict[str, Any]] | None = None,
+) -> list[Path]:
+    """Write the report in each form asked for: {"html" | "md" | "csv" | "tex": file}; returns the files.
+
+    `bad` are the sentences of `load_records`; `out` the results folder and `claims` the verdicts, both for HTML.
+    """
+    written = []
+    for form, name in files.items():
+        path = Path(name).expanduser()
+        try:
+            if form == "html":
+                from bench.report.html import write_html
+
+                write_html(records, path, claims=claims, out=out, notes=bad)
+            else:
+                store.write_atomic(path, _text(form, records).encode())
+        except OSError as error:
+            raise BenchError(f"--{form} {path} cannot be written ({error.strerror}); choose another file") from None
+        written.append(path)
+    return written
+
+
+def _text(form: str, records: list[dict[str, Any]]) -> str:
+    from bench.report.tex import tex_text
+
+    return {"md": markdown_text, "csv": store.csv_text, "tex": tex_text}[form](records)
 
 
 def markdown_text(records: list[dict[str, Any]]) -> str:
@@ -36,15 +74,3 @@ def markdown_text(records: list[dict[str, Any]]) -> str:
         )
         parts.append("\n".join(["### Not in the tables", "", *lines]))
     return "\n\n".join(parts) if parts else "no finished cells here; run some with: bench run method=gbw_rbn data=bci"
-
-
-def csv_text(records: list[dict[str, Any]]) -> str:
-    """Rows in long format, one per (cell, metric), with the fixed columns."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, store.COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for r in records:
-        for row in store.rows(r):
-            flat = {**row, "versions": " ".join(f"{k}={v}" for k, v in (row["versions"] or {}).items())}
-            writer.writerow(flat)
-    return buffer.getvalue()

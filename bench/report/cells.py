@@ -31,15 +31,15 @@ def plain(value: Any) -> Any:
 
 def column(values: Sequence[Any]) -> dict[str, Any]:
     """{"all": values}, or {"pool": distinct values, "at": positions in it} when that is shorter."""
-    places: dict[str, int] = {}
+    places: dict[Any, int] = {}
     pool: list[Any] = []
     at: list[int] = []
     for value in values:
-        text = json.dumps(value, sort_keys=True)
-        if text not in places:
-            places[text] = len(pool)
+        key = json.dumps(value, sort_keys=True) if isinstance(value, (dict, list)) else (type(value), value)
+        if key not in places:
+            places[key] = len(pool)
             pool.append(value)
-        at.append(places[text])
+        at.append(places[key])
     return {"pool": pool, "at": at} if len(pool) <= len(values) // 2 else {"all": list(values)}
 
 

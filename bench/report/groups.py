@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.table import _presets, _variant, tables
+from bench.table import labels, tables, variant
 
 COSTS = {
     "epoch_s": "seconds per epoch",
@@ -27,13 +27,13 @@ def groups(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for i, r in enumerate(records):
         if r.get("status") == "done" and r.get("metrics"):
             metric = r.get("main") or r["metrics"][0]["metric"]
-            key = (r["data"], _variant(r["identity"]["data"][2]), r["origin"], r["scale"], metric)
+            key = (r["data"], variant(r["identity"]["data"][2]), r["origin"], r["scale"], metric)
             found.setdefault(key, []).append(i)
     return [_group(key, cells, records) for key, cells in sorted(found.items())]
 
 
 def _group(key: tuple[str, ...], cells: list[int], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    data, variant, origin, scale, metric = key
+    data, choices, origin, scale, metric = key
     rows = [records[i] for i in cells]
     [table] = tables(rows)
     first = next(m for m in rows[0]["metrics"] if m["metric"] == metric)
@@ -43,7 +43,7 @@ def _group(key: tuple[str, ...], cells: list[int], records: Sequence[dict[str, A
     return {
         "title": table.title,
         "data": data,
-        "variant": variant,
+        "variant": choices,
         "origin": origin,
         "scale": scale,
         "metric": metric,
@@ -54,17 +54,6 @@ def _group(key: tuple[str, ...], cells: list[int], records: Sequence[dict[str, A
         "lines": table.lines,
         "methods": [_method(line[0], by_label[line[0]], records, metric) for line in table.lines],
     }
-
-
-def labels(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The name of each row's line in its table: the method, and what tells its variant from the others."""
-    common = _presets(rows)
-    out = []
-    for r in rows:
-        own = {k: v for k, v in r["identity"]["method"][2].items() if k not in common[r["method"]]}
-        variant = f" ({_variant(own)})" if own else ""
-        out.append(r["method"] + variant + (" (transductive)" if r.get("transductive") else ""))
-    return out
 
 
 def _method(label: str, cells: list[int], records: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:

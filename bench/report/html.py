@@ -55,8 +55,8 @@ def write_html(
     ----------
     records : rows as `store.scan` yields them; a BenchError among them is told on the page.
     path : the HTML file.
-    claims : one dictionary per claim: id, card, title, gate, statement, table, paper, ours, verdict, why, command,
-        comparable; and, where known, origin and scale.
+    claims : one dictionary per claim, as `bench.claims.as_dicts` gives them: id, card, paper (its title), gate, statement,
+        table, printed, ours, verdict, why, command, comparable; and, where known, origin and scale.
     out : the results folder, for curves and figures; without it the page has none and says so.
     notes : further sentences about what could not be read.
     """
@@ -173,10 +173,15 @@ def _figures(rows: list[dict[str, Any]], out: Path | None) -> dict[str, list[Pat
 
 
 def _claim(claim: dict[str, Any]) -> dict[str, Any]:
-    """A claim with the names that the page reads; `paper title` and `paper_title` are the same key."""
+    """A claim under the names that the page reads: `title` of the paper, and `paper` its number.
+
+    `bench.claims` calls these two `paper` and `printed`; `paper title` and `paper value` are understood too.
+    """
     c = {str(k).replace(" ", "_"): v for k, v in claim.items()}
-    paper = c.get("paper", c.get("paper_value"))
-    return {n: c.get(n) for n in CLAIM} | {"title": c.get("title", c.get("paper_title")), "paper": paper}
+    if "printed" in c:
+        c |= {"title": c.get("paper"), "paper": c["printed"]}
+    title, paper = c.get("title", c.get("paper_title")), c.get("paper", c.get("paper_value"))
+    return {n: c.get(n) for n in CLAIM} | {"title": title, "paper": paper}
 
 
 def _papers(names: set[str]) -> dict[str, list[dict[str, str]]]:

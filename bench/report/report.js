@@ -11,6 +11,8 @@
   const GATES = ["identity", "order", "parity", "self"];
   const PAGES = { overview: "Overview", board: "Leaderboards", paper: "Paper versus ours", cd: "Critical difference",
     curves: "Learning curves", scatter: "Cost", pairs: "Paired", cells: "All cells" };
+  // a printed number that no gate is set for is listed, and never counted among the verdicts
+  const CLAIMS = D.claims.filter((c) => c.gate !== "number"), NUMBERS = D.claims.filter((c) => c.gate === "number");
   const SHOWN = 50, PRINTED = 2000, SERIES = 8;
 
   // ------------------------------------------------------------------ building elements
@@ -73,7 +75,7 @@
   const address = (page, params) => {
     const q = new URLSearchParams();
     for (const [k, v] of Object.entries(params || {})) if (v != null && v !== "") q.set(k, v);
-    return `#${page}${q.size ? `?${q}` : ""}`;
+    return `#${page}${String(q) && `?${q}`}`;
   };
   const change = (params) => {
     const here = where();
@@ -117,7 +119,7 @@
   const sorted = new Map(); // table id -> { column, down }
   let wholeTables = []; // what printing shows in full
 
-  /* columns: { head, cell(row) -> text or node, key(row) -> number, text or null (sortable when given), num } */
+  /* columns: { head, cell(row) -> text or node, key(row) -> number, text or null (sortable when given), num, short } */
   function table(id, caption, columns, rows, firstDown) {
     const body = el("tbody", {}), pager = el("div", { class: "pager" }), heads = [];
     let page = 0, order = rows;
@@ -138,7 +140,7 @@
       const pages = Math.max(1, Math.ceil(order.length / size));
       page = Math.min(Math.max(page, 0), pages - 1);
       body.replaceChildren(...order.slice(page * size, (page + 1) * size).map((row) => el("tr", {}, columns.map((c, n) =>
-        el(n ? "td" : "th", { class: c.num && "num", scope: n ? null : "row" }, c.cell(row))))));
+        el(n ? "td" : "th", { class: c.num ? "num" : c.short && "short", scope: n ? null : "row" }, c.cell(row))))));
       heads.forEach((th, n) => {
         const { column, down } = state();
         if (columns[n].key) th.setAttribute("aria-sort", column === n ? (down ? "descending" : "ascending") : "none");
@@ -168,8 +170,16 @@
     return el("div", {}, el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption },
       el("table", { id }, el("caption", { class: "unseen" }, caption), el("thead", {}, head), body)), pager);
   }
-  addEventListener("beforeprint", () => wholeTables.forEach((draw) => draw(true)));
-  addEventListener("afterprint", () => wholeTables.forEach((draw) => draw(false)));
+  let opened = [];
+  addEventListener("beforeprint", () => { // on paper nothing can be turned over or unfolded
+    opened = [...document.querySelectorAll("details:not([open])")];
+    opened.forEach((d) => { d.open = true; });
+    wholeTables.forEach((draw) => draw(true));
+  });
+  addEventListener("afterprint", () => {
+    opened.forEach((d) => { d.open = false; });
+    wholeTables.forEach((draw) => draw(false));
+  });
 
   const facts = (pairs) => el("dl", { class: "facts" }, pairs.filter(([, v]) => v !== undefined)
     .map(([k, v]) => el("div", {}, el("dt", {}, k), el("dd", {}, v instanceof Node ? v : text(v)))));
@@ -201,19 +211,21 @@
       counts.set(o, row);
     }
     const verdictOf = (c) => c.verdict || "not attempted";
-    const verdicts = [...new Set([...VERDICTS, ...D.claims.map(verdictOf)])];
-    const gates = [...new Set([...GATES, ...D.claims.map((c) => text(c.gate))])]
-      .filter((g) => D.claims.some((c) => text(c.gate) === g));
-    const count = (v, g) => D.claims.filter((c) => verdictOf(c) === v && (!g || text(c.gate) === g)).length;
+    const verdicts = [...new Set([...VERDICTS, ...CLAIMS.map(verdictOf)])];
+    const gates = [...new Set([...GATES, ...CLAIMS.map((c) => text(c.gate))])]
+      .filter((g) => CLAIMS.some((c) => text(c.gate) === g));
+    const count = (v, g) => CLAIMS.filter((c) => verdictOf(c) === v && (!g || text(c.gate) === g)).length;
     const missing = everyCell.filter((i) => cell("status", i) !== "done");
     return [
       heading("Overview"),
-      el("section", {}, el("h2", {}, "Verdicts"), D.claims.length ? [
+      el("section", {}, el("h2", {}, "Verdicts"), CLAIMS.length ? [
         el("ul", { class: "verdicts" }, verdicts.map((v) => el("li", {}, link(address("paper", { verdict: v }),
           [el("b", {}, number(count(v))), badge(`verdict-${slug(v)}`, v)])))),
         table("verdicts", "Verdicts by kind of gate", [{ head: "gate", cell: (g) => g },
           ...verdicts.map((v) => ({ head: v, num: true, cell: (g) => number(count(v, g)) }))], gates)]
-        : nothing("No claims were evaluated for this report.")),
+        : nothing("No claims were evaluated for this report."),
+      NUMBERS.length ? el("p", { class: "small" }, `Besides, ${number(NUMBERS.length)} printed numbers without a claim, `,
+        `${number(NUMBERS.filter((c) => c.ours).length)} of them with a value of ours: `, link("#paper", "paper versus ours"), ".") : null),
       el("section", {}, el("h2", {}, "Cells"), counts.size ? table("counts", "Cells by origin of their data and outcome",
         [{ head: "origin", cell: ([o]) => origin(o) }, ...states.map((s) => ({ head: s, num: true, cell: ([, n]) => number(n[s] || 0) })),
           { head: "all", num: true, cell: ([o, n]) => link(address("cells", { origin: o }), number(Object.values(n).reduce((a, b) => a + b, 0))) }],
@@ -307,7 +319,7 @@
       { head: "value", num: true, cell: (i) => fixed(mainValue(i).value, 3), key: (i) => mainValue(i).value },
       { head: "timed s", num: true, cell: (i) => fixed(cell("timed_s", i), 2), key: (i) => cell("timed_s", i) },
       { head: "peak MB", num: true, cell: (i) => fixed(cell("rss_peak_mb", i), 0), key: (i) => cell("rss_peak_mb", i) },
-      { head: "finished", cell: (i) => text(cell("finished", i)).replace("T", " ").slice(0, 16), key: (i) => cell("finished", i) },
+      { head: "finished", short: true, cell: (i) => text(cell("finished", i)).replace("T", " ").slice(0, 16), key: (i) => cell("finished", i) },
     ];
     const found = [...new Set(hit.map((i) => cell("origin", i)))];
     const rank = [...Object.keys(ORIGINS), ...found];
@@ -321,17 +333,17 @@
   function paper(q) {
     const verdict = q.get("verdict") || "", gate = q.get("gate") || "";
     const of = (c) => c.verdict || "not attempted";
-    const shown = D.claims.filter((c) => (!verdict || of(c) === verdict) && (!gate || text(c.gate) === gate));
+    const shown = CLAIMS.filter((c) => (!verdict || of(c) === verdict) && (!gate || text(c.gate) === gate));
     const options = (first, values) => [["", "all"], ...[...new Set([...first.filter((v) => values.includes(v)), ...values])].map((v) => [v, v])];
     const cards = [...new Set(shown.map((c) => text(c.card)))];
     const printed = D.tables.flatMap((t) => t.lines.map((l, i) => [t, t.methods[i], l[t.header.indexOf("paper")], l[t.header.indexOf("paper versus ours")], l[1]]))
       .filter((r) => r[2]);
     say(`${shown.length} claims`);
     return [heading("Paper versus ours"),
-      D.claims.length ? el("div", { class: "tools" }, select("claim-verdict", "verdict", options(VERDICTS, D.claims.map(of)), verdict, (v) => change({ verdict: v })),
-        select("claim-gate", "gate", options(GATES, D.claims.map((c) => text(c.gate))), gate, (v) => change({ gate: v })))
+      CLAIMS.length ? el("div", { class: "tools" }, select("claim-verdict", "verdict", options(VERDICTS, CLAIMS.map(of)), verdict, (v) => change({ verdict: v })),
+        select("claim-gate", "gate", options(GATES, CLAIMS.map((c) => text(c.gate))), gate, (v) => change({ gate: v })))
         : nothing("No claims were evaluated for this report."),
-      D.claims.length ? el("p", { class: "small" }, `${number(shown.length)} of ${number(D.claims.length)} claims.`) : null,
+      CLAIMS.length ? el("p", { class: "small" }, `${number(shown.length)} of ${number(CLAIMS.length)} claims.`) : null,
       cards.map((name) => {
         const claims = shown.filter((c) => text(c.card) === name);
         return el("section", { class: "card" }, el("h2", {}, text(claims[0].title || name)),
@@ -339,27 +351,36 @@
             .map((l) => link(l.href, l.text, { rel: "noreferrer" }))),
           claims.map(claim));
       }),
-      el("section", {}, el("h2", {}, "Printed numbers beside ours"), printed.length ? table("printed", "Printed numbers beside ours", [
-        { head: "method", cell: ([, m]) => m.label, key: ([, m]) => m.label },
-        { head: "data", cell: ([t]) => tableName(t), key: ([t]) => tableName(t) },
-        { head: "origin", cell: ([t]) => origin(t.origin), key: ([t]) => t.origin },
-        { head: "scale", cell: ([t]) => t.scale, key: ([t]) => t.scale },
-        { head: "metric", cell: ([t]) => t.metric, key: ([t]) => t.metric },
-        { head: "paper", cell: (r) => r[2], key: (r) => lead(r[2]) },
-        { head: "ours", num: true, cell: (r) => r[4], key: (r) => r[1].mean },
-        { head: "what may be said", cell: (r) => r[3], key: (r) => r[3] }], printed)
-        : nothing("No card names a printed number for a finished cell here."))];
+      el("section", {}, el("h2", {}, "Printed numbers beside ours"), printed.length ? Object.keys(ORIGINS).map((o) => [o, printed.filter(([t]) => t.origin === o)])
+        .filter(([, rows]) => rows.length).map(([o, rows]) => el("section", { class: `card origin-${slug(o)}` }, el("h3", {}, origin(o)),
+          table(`printed-${slug(o)}`, `Printed numbers beside ours, ${ORIGINS[o]}`, [
+            { head: "method", cell: ([, m]) => m.label, key: ([, m]) => m.label },
+            { head: "data", cell: ([t]) => tableName(t), key: ([t]) => tableName(t) },
+            { head: "scale", cell: ([t]) => t.scale, key: ([t]) => t.scale },
+            { head: "metric", cell: ([t]) => t.metric, key: ([t]) => t.metric },
+            { head: "paper", cell: (r) => r[2], key: (r) => lead(r[2]) },
+            { head: "ours", num: true, cell: (r) => r[4], key: (r) => r[1].mean },
+            { head: "what may be said", cell: (r) => r[3], key: (r) => r[3] }], rows)))
+        : nothing("No card names a printed number for a finished cell here.")),
+      NUMBERS.length ? el("section", {}, el("h2", {}, "Printed numbers without a claim"), table("numbers", "Printed numbers without a claim", [
+        { head: "what", cell: (c) => text(c.statement), key: (c) => c.statement },
+        { head: "card", cell: (c) => text(c.card), key: (c) => c.card },
+        { head: "source", cell: (c) => text(c.table), key: (c) => c.table },
+        { head: "paper", cell: (c) => text(c.paper), key: (c) => lead(text(c.paper)) },
+        { head: "ours", cell: (c) => text(c.ours), key: (c) => c.ours || null },
+        { head: "why", cell: (c) => text(c.why), key: (c) => c.why }], NUMBERS)) : null];
   }
 
   const claim = (c) => {
     const verdict = c.verdict || "not attempted";
+    const differs = c.comparable === false && c.ours != null && c.ours !== "";
     return el("article", { class: "claim", "aria-label": text(c.id) },
       el("p", { class: "marks" }, badge(`verdict-${slug(verdict)}`, verdict), badge("plain", `gate ${text(c.gate)}`),
         c.origin ? origin(c.origin) : null, c.scale ? badge("plain", `scale ${c.scale}`) : null,
-        c.comparable === false ? badge("not-comparable", "not comparable") : null, el("code", { class: "id" }, text(c.id))),
+        differs ? badge("not-comparable", "not comparable") : null, el("code", { class: "id" }, text(c.id))),
       el("p", { class: "statement" }, text(c.statement)),
       el("dl", { class: "versus" }, el("div", {}, el("dt", {}, c.table ? `paper, ${c.table}` : "paper"), el("dd", {}, text(c.paper))),
-        el("div", { class: c.comparable === false && "muted" }, el("dt", {}, c.comparable === false ? "ours, not comparable" : "ours"), el("dd", {}, text(c.ours)))),
+        el("div", { class: differs && "muted" }, el("dt", {}, differs ? "ours, not comparable" : "ours"), el("dd", {}, text(c.ours)))),
       c.why ? el("p", { class: "why" }, text(c.why)) : null, c.command ? command(c.command) : null);
   };
 
@@ -430,7 +451,7 @@
 
   function cdDiagram(t, cd, order) {
     const k = order.length, w = width(), longest = Math.max(...cd.names.map((n) => n.length)), side = Math.min(w * 0.36, longest * 7 + 18);
-    const x = scale(1, k, side + 14, w - side - 14).map, top = 44, bars = cd.cliques.length, first = top + 16 + bars * 9, half = Math.ceil(k / 2), row = 22;
+    const inner = Math.min(30, w * 0.04), x = scale(1, k, side + inner, w - side - inner).map, every = Math.ceil(k / Math.max(2, (w - 2 * (side + inner)) / 22)), top = 44, bars = cd.cliques.length, first = top + 16 + bars * 9, half = Math.ceil(k / 2), row = 22;
     const h = first + half * row + 8, room = Math.floor((side - 8) / 6.7);
     const label = order.map((i, place) => {
       const left = place < half, y = first + (left ? place : k - 1 - place) * row + 8, px = x(cd.ranks[i]), end = left ? side : w - side;
@@ -443,7 +464,7 @@
       at(w / 2, 14, "average rank, 1 is best", { "text-anchor": "middle", class: "name" }),
       svg("line", { x1: x(1), x2: x(k), y1: top, y2: top, class: "axis" }),
       Array.from({ length: k }, (_, i) => [svg("line", { x1: x(i + 1), x2: x(i + 1), y1: top - 5, y2: top, class: "axis" }),
-        at(x(i + 1), top - 9, String(i + 1), { "text-anchor": "middle" })]),
+        i % every ? null : at(x(i + 1), top - 9, String(i + 1), { "text-anchor": "middle" })]),
       label, cd.cliques.map((c, n) => { const r = c.map((i) => cd.ranks[i]), y = top + 12 + n * 9;
         return svg("line", { x1: x(Math.min(...r)) - 4, x2: x(Math.max(...r)) + 4, y1: y, y2: y, class: "clique" }); }));
   }
@@ -552,8 +573,12 @@
     const w = Math.min(560, width()), h = 380, side = Math.min(w * 0.28, 110), left = side + 34, right = w - side - 34, top = 46, bottom = h - 14;
     const y = scale(...padded(units.flatMap((u) => [A.units[u], B.units[u]]), 0.03), bottom, top), sign = t.better === "lower" ? -1 : 1;
     const kind = (u) => { const d = sign * (A.units[u] - B.units[u]); return t.better === "none" ? "same" : d > 0 ? "left-better" : d < 0 ? "right-better" : "same"; };
-    const spread = (m) => { let last = -Infinity;
-      return new Map([...units].sort((p, r) => y.map(m.units[p]) - y.map(m.units[r])).map((u) => { last = Math.max(last + 12, y.map(m.units[u])); return [u, last]; })); };
+    const spread = (m) => { // heights of labels, 12 px apart, none below the picture
+      const order = [...units].sort((p, r) => y.map(m.units[p]) - y.map(m.units[r])), ys = [];
+      order.forEach((u, i) => ys.push(Math.max(i ? ys[i - 1] + 12 : -Infinity, y.map(m.units[u]))));
+      for (let i = ys.length - 1, floor = h - 8; i >= 0; i--, floor -= 12) ys[i] = Math.min(ys[i], floor);
+      return new Map(order.map((u, i) => [u, ys[i]]));
+    };
     const named = units.length <= 25, la = spread(A), lb = spread(B), n = (k) => units.filter((u) => kind(u) === k).length, room = Math.floor((side + 30) / 6.7);
     return [picture(w, h, `${A.label} and ${B.label} on ${units.length} groups, ${t.title}: left better on ${n("left-better")}, right better on ${n("right-better")}, equal on ${n("same")}.`,
       at(left, 18, words(A.label, room * 2), { "text-anchor": "middle", class: "label" }), at(right, 18, words(B.label, room * 2), { "text-anchor": "middle", class: "label" }),
@@ -563,14 +588,15 @@
       units.map((u) => svg("g", { class: `slope ${kind(u)}` }, svg("title", {}, `${u}: ${number(A.units[u])} and ${number(B.units[u])}`),
         svg("line", { x1: left, x2: right, y1: y.map(A.units[u]), y2: y.map(B.units[u]) }),
         svg("circle", { cx: left, cy: y.map(A.units[u]), r: 3 }), svg("circle", { cx: right, cy: y.map(B.units[u]), r: 3 }),
-        named ? [at(left - 8, la.get(u) + 4, `${words(u, room - 6)} ${number(A.units[u])}`, { "text-anchor": "end" }), at(right + 8, lb.get(u) + 4, `${number(B.units[u])} ${words(u, room - 6)}`)] : null))),
+        named ? [at(left - 8, la.get(u) + 4, `${words(u, room - 6)} ${fixed(A.units[u], 3)}`, { "text-anchor": "end" }), at(right + 8, lb.get(u) + 4, `${fixed(B.units[u], 3)} ${words(u, room - 6)}`)] : null))),
     t.better === "none" ? null : el("ul", { class: "key" }, el("li", { class: "left-better" }, `left better: ${n("left-better")}`), el("li", { class: "right-better" }, `right better: ${n("right-better")}`), el("li", {}, `equal: ${n("same")}`))];
   }
 
   // ------------------------------------------------------------------ one cell
 
+  const exact = (v) => (typeof v === "number" ? String(v) : v); // a setting is shown as it was given, not rounded
   const flat = (value, name = "") => (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length
-    ? Object.entries(value).flatMap(([k, v]) => flat(v, name ? `${name}.${k}` : k)) : [[name, value]]);
+    ? Object.entries(value).flatMap(([k, v]) => flat(v, name ? `${name}.${k}` : k)) : [[name, exact(value)]]);
 
   function cellPage(key) {
     const i = everyCell.find((c) => cell("key", c) === key);

@@ -54,7 +54,7 @@ def descent(
     goal: Tensor,
     steps: Sequence[float] = STEPS,
     tol: float = 1e-3,
-    cap: int = 3000,
+    cap: int = 4000,
 ) -> Descent:
     """Iterations to minimise 1/2 ||X - X*||_F^2 from X = I with the best constant step size.
 

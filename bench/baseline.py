@@ -1,0 +1,171 @@
+"""results/baseline.csv: what the smoke cells of suite=ci gave when a person last accepted it; the gate holds new rows against it."""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import ROOT, store
+from bench.cards import cards
+from bench.schema import BenchError
+
+PATH = ROOT / "results" / "baseline.csv"
+HEADER = ("id", "method", "data", "origin", "scale", "fold", "seed", "metric", "value", "tolerance", "better", "unit")
+# a smoke cell has few test samples and few steps: machines that round differently may flip some of them
+FLOOR = {"fraction": 0.05}
+RELATIVE_FLOOR = 0.05  # of the value, for other units
+EXACT = 1e-9  # of the value: what rounding on another machine may do to a deterministic number
+VOLATILE = ("s", "MB", "Wh")  # measurements of the run, not of the method
+
+
+@dataclass
+class Drift:
+    """One metric of one cell beside its accepted value; `accepted` None when there is none."""
+
+    id: str
+    metric: str
+    accepted: float | None
+    value: float | None
+    tolerance: float | None
+    command: str
+
+    @property
+    def ok(self) -> bool:
+        if self.accepted is None or self.value is None or self.tolerance is None:
+            return False
+        return abs(self.value - self.accepted) <= self.tolerance
+
+    def text(self) -> str:
+        if self.accepted is None:
+            return f"{self.id}: {self.value!r} has no accepted value"
+        if self.value is None:
+            return f"{self.id}: {self.accepted!r} was accepted and the metric is gone"
+        return f"{self.id}: {self.value!r} against {self.accepted!r} accepted, tolerance {self.tolerance:g}"
+
+
+def row_id(record: dict[str, Any], metric: str) -> str:
+    """Names one number for `bench baseline --accept`: method/data/fold/metric."""
+    return f"{record['method']}/{record['data']}/{record['fold']}/{metric}"
+
+
+def load(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Accepted rows by id. Raises BenchError naming the line that cannot be read."""
+    path = path or PATH
+    if not path.exists():
+        return {}
+    out = {}
+    for i, row in enumerate(csv.DictReader(io.StringIO(path.read_text())), start=2):
+        try:
+            out[row["id"]] = {**row, "value": float(row["value"]), "tolerance": float(row["tolerance"])}
+        except (KeyError, TypeError, ValueError):
+            raise BenchError(
+                f"{path} line {i} is not a baseline row; restore the file from git or accept that row again"
+            ) from None
+    return out
+
+
+def compare(record: dict[str, Any], accepted: dict[str, dict[str, Any]]) -> list[Drift]:
+    """Every metric of a finished cell beside its accepted value, and accepted metrics that it no longer has."""
+    drifts = []
+    seen = set()
+    for m in record["metrics"]:
+        if m["unit"] in VOLATILE:
+            continue
+        name = row_id(record, m["metric"])
+        seen.add(name)
+        row = accepted.get(name)
+        old = (row["value"], row["tolerance"]) if row else (None, None)
+        drifts.append(Drift(name, m["metric"], old[0], m["value"], old[1], record["command"]))
+    prefix = row_id(record, "")
+    for name, row in accepted.items():
+        if name.startswith(prefix) and name not in seen:
+            drifts.append(Drift(name, row["metric"], row["value"], None, row["tolerance"], record["command"]))
+    return drifts
+
+
+def accept(records: Iterable[dict[str, Any]], pattern: str, path: Path | None = None) -> list[str]:
+    """Write new accepted values for the ids that match `pattern` (shell wildcards) or that a claim of that id is about.
+
+    The records of one cell with several seeds give the tolerance: max(3 sd over seeds, floor), or rounding alone for deterministic claims.
+    Returns one line "id: old -> new" per row that changed. Rows of cells that did not run stay as they are.
+    """
+    path = path or PATH
+    accepted, changes = load(path), []
+    exact = deterministic_methods()
+    wanted = claim_methods(pattern)
+    for (method, _, _, _), group in _by_cell(records).items():
+        for row in _rows(group, exact=method in exact):
+            if not (fnmatch.fnmatch(row["id"], pattern) or pattern == "all" or method in wanted):
+                continue
+            old = accepted.get(row["id"])
+            if old is None or old["value"] != row["value"] or old["tolerance"] != row["tolerance"]:
+                before = "nothing" if old is None else f"{old['value']!r} +- {old['tolerance']:g}"
+                changes.append(f"{row['id']}: {before} -> {row['value']!r} +- {row['tolerance']:g}")
+            accepted[row["id"]] = row
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, HEADER, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for name in sorted(accepted):
+        writer.writerow(
+            {**accepted[name], "value": repr(accepted[name]["value"]), "tolerance": repr(accepted[name]["tolerance"])}
+        )
+    if changes:
+        store.write_atomic(path, buffer.getvalue().encode())
+    return changes
+
+
+def _by_cell(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str, str], list[dict[str, Any]]]:
+    groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
+    for r in records:
+        if r.get("status") == "done":
+            groups.setdefault((r["method"], r["data"], r["fold"], r["scale"]), []).append(r)
+    return groups
+
+
+def _rows(group: list[dict[str, Any]], exact: bool) -> list[dict[str, Any]]:
+    import statistics
+
+    first = min(group, key=lambda r: r["seed"])
+    out = []
+    for m in first["metrics"]:
+        if m["unit"] in VOLATILE:
+            continue
+        values = [x["value"] for r in group for x in r["metrics"] if x["metric"] == m["metric"]]
+        spread = 3 * statistics.stdev(values) if len(values) > 1 else 0.0
+        floor = FLOOR.get(m["unit"], RELATIVE_FLOOR * abs(m["value"]))
+        out.append(
+            {
+                "id": row_id(first, m["metric"]),
+                "metric": m["metric"],
+                "value": m["value"],
+                "better": m["better"],
+                "unit": m["unit"],
+                "tolerance": float(f"{EXACT * abs(m['value']) if exact else max(spread, floor):.3g}"),
+                **{k: first[k] for k in ("method", "data", "origin", "scale", "fold", "seed")},
+            }
+        )
+    return out
+
+
+def deterministic_methods() -> set[str]:
+    """Methods of identity claims and of claims marked deterministic: their numbers are exact."""
+    claims = [c for card in cards().values() for c in card.get("claims") or []]
+    return {
+        m
+        for c in claims
+        if c["gate"] == "identity" or c.get("deterministic")
+        for m in (c["ours"], *(c.get("baselines") or []))
+    }
+
+
+def claim_methods(claim: str) -> set[str]:
+    for card in cards().values():
+        for c in card.get("claims") or []:
+            if c["id"] == claim:
+                return {c["ours"], *(c.get("baselines") or [])}
+    return set()

@@ -1,0 +1,355 @@
+"""Claims of the cards against rows: a verdict for each, in whichever direction the data say, and why.
+
+Verdicts: reproduced; within noise (no difference shown either way); better; worse; inconclusive (the smallest p that this many
+units can give is above the threshold: says how many more); not attempted (why). Nothing is claimed beyond what is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bench.cards import cards
+from bench.schema import SCALES
+
+ALPHA = 0.05
+LEAST_UNITS = 8  # an order claim on fewer paired units is never passed
+UNIT = {"percent": 100.0, "fraction": 1.0}
+
+
+@dataclass
+class Verdict:
+    """What may be said of one claim, or of one printed number without a claim."""
+
+    id: str
+    card: str
+    paper: str
+    gate: str
+    statement: str
+    table: str
+    printed: str  # the paper's number, as printed
+    ours: str
+    verdict: str
+    why: str
+    command: str
+    comparable: bool
+
+
+def evaluate(records: Iterable[dict[str, Any]], only: Sequence[str] = ()) -> list[Verdict]:
+    """Every claim of every card (or those named in `only`), judged on these records."""
+    records = [r for r in records if r.get("status") == "done"]
+    out = []
+    for name, card in cards().items():
+        for claim in card.get("claims") or []:
+            if not only or claim["id"] in only:
+                out.append(judge(name, card, claim, records))
+    return out
+
+
+def judge(name: str, card: dict[str, Any], claim: dict[str, Any], records: list[dict[str, Any]]) -> Verdict:
+    """The verdict on one claim, on the best rows there are: larger scale first, then real before simulated."""
+    base = Verdict(
+        claim["id"],
+        name,
+        card["paper"]["title"],
+        claim["gate"],
+        claim["statement"],
+        claim["source"],
+        "",
+        "",
+        "not attempted",
+        "",
+        f"python bench/run.py experiment={claim['experiment']}",
+        False,
+    )
+    found = _rows(claim, records)
+    if not found:
+        return replace(base, why="no rows of its experiment; the command makes them")
+    scale, origin, rows = found
+    if origin == "synthetic_twin":
+        return replace(base, why="only rows on synthetic stand-in data, which satisfy no claim")
+    if scale != "reduced":
+        base.command += f" scale={scale}"
+    verdict = {"order": _order, "identity": _identity, "parity": _parity, "self": _self}[claim["gate"]](
+        base, card, claim, rows, scale
+    )
+    return replace(verdict, why=f"{verdict.why} [{scale} scale, {origin} data]")
+
+
+def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, str, list[dict[str, Any]]] | None:
+    """(scale, origin, records) of the experiment's cells at the largest scale for which all methods of the claim have rows."""
+    needed = {claim["ours"], *(claim.get("baselines") or [])}
+    for scale in [claim["scale"]] if claim.get("scale") else reversed(SCALES):
+        keys = experiment_keys(claim["experiment"], scale)
+        for origin in ("real", "simulated", "synthetic_twin"):
+            rows = [r for r in records if r["key"] in keys and r["origin"] == origin and r["method"] in needed]
+            if {r["method"] for r in rows} == needed:
+                return scale, origin, rows
+    return None
+
+
+def experiment_keys(experiment: str, scale: str) -> set[str]:
+    """Keys of an experiment's cells at a scale, whatever the source of the data."""
+    from bench import plan
+
+    return plan.keys_of(plan.expand([f"experiment={experiment}", f"scale={scale}"], strict=False))
+
+
+def unit_values(rows: Iterable[dict[str, Any]], method: str, metric: str) -> dict[str, float]:
+    """Mean of a metric by group (seeds and folds of one group are averaged), of one method."""
+    groups: dict[str, list[float]] = {}
+    for r in rows:
+        if r["method"] == method:
+            for m in r["metrics"]:
+                if m["metric"] == metric:
+                    groups.setdefault(str(r["group"] or r["fold"]), []).append(m["value"])
+    return {g: sum(v) / len(v) for g, v in groups.items()}
+
+
+def _direction(rows: list[dict[str, Any]], metric: str) -> str:
+    return next((m["better"] for r in rows for m in r["metrics"] if m["metric"] == metric), "higher")
+
+
+# ------------------------------------------------------------------------------------------ gates
+
+
+def _order(
+    base: Verdict, card: dict[str, Any], claim: dict[str, Any], rows: list[dict[str, Any]], scale: str
+) -> Verdict:
+    """Ours better than each baseline: exact one-sided paired tests, Holm over the baselines of the claim."""
+    from bench.stats import holm, paired_comparison
+
+    better = _direction(rows, claim["metric"])
+    ours = unit_values(rows, claim["ours"], claim["metric"])
+    others = {b: unit_values(rows, b, claim["metric"]) for b in claim["baselines"]}
+    if claim.get("deterministic"):
+        return _deterministic(base, claim, better, ours, others)
+    if any(len(ours.keys() & o.keys()) < 2 for o in others.values()):
+        return replace(base, verdict="inconclusive", why=f"fewer than 2 paired units; needs at least {LEAST_UNITS}")
+    tests = {b: paired_comparison(ours, o, better=better) for b, o in others.items()}
+    against = {b: paired_comparison(ours, o, better=better, alternative="worse") for b, o in others.items()}
+    p = dict(zip(tests, holm([t.test.p for t in tests.values()]), strict=True))
+    p_worse = dict(zip(against, holm([t.test.p for t in against.values()]), strict=True))
+    parts = [f"{b}: {t.gain:+.3f} (dz {t.dz:+.2f}, p {p[b]:.3g})" for b, t in tests.items()]
+    first = next(iter(tests.values()))
+    n = min(len(t.units) for t in tests.values())
+    base = replace(
+        base, ours=f"{claim['metric']} {first.mean_a:.3f}; gain over {'; '.join(parts)}; n = {n}", comparable=True
+    )
+    floor = max(t.test.p_min for t in tests.values()) * len(tests)
+    if n < LEAST_UNITS or floor > ALPHA:
+        more = max(LEAST_UNITS - n, max(t.more_units(ALPHA / len(tests)) for t in tests.values()))
+        return replace(
+            base, verdict="inconclusive", why=f"{n} paired units cannot reach p <= {ALPHA} here; {more} more are needed"
+        )
+    if all(v <= ALPHA for v in p.values()):
+        return replace(base, verdict="reproduced", why=f"better than every baseline, Holm-adjusted p <= {ALPHA}")
+    if any(v <= ALPHA for v in p_worse.values()):
+        worse = ", ".join(b for b, v in p_worse.items() if v <= ALPHA)
+        return replace(base, verdict="worse", why=f"worse than {worse}, Holm-adjusted p <= {ALPHA}")
+    unclear = ", ".join(b for b, v in p.items() if v > ALPHA)
+    return replace(base, verdict="within noise", why=f"no difference shown from {unclear}")
+
+
+def _deterministic(
+    base: Verdict, claim: dict[str, Any], better: str, ours: dict[str, float], others: dict[str, dict[str, float]]
+) -> Verdict:
+    """No randomness: ours must be better, by `factor` where one is stated, in every group and against every baseline."""
+    factor, sign = float(claim.get("factor", 1.0)), 1 if better == "lower" else -1
+    lines, holds = [], True
+    for b, theirs in others.items():
+        groups = sorted(ours.keys() & theirs.keys())
+        good = [
+            sign * (theirs[g] / factor - ours[g]) > 0 if better == "lower" else ours[g] / factor > theirs[g]
+            for g in groups
+        ]
+        holds &= bool(groups) and all(good) and ours.keys() == theirs.keys()
+        lines.append(f"{b}: " + ", ".join(f"{g} {ours[g]:g} against {theirs[g]:g}" for g in groups))
+    text = f"{claim['metric']}, {'; '.join(lines)}"
+    by = f" by a factor {factor:g}" if factor != 1 else ""
+    why = f"deterministic; better{by} in every group" if holds else f"deterministic; not better{by} in every group"
+    return replace(base, ours=text, comparable=True, verdict="reproduced" if holds else "worse", why=why)
+
+
+def _identity(
+    base: Verdict, card: dict[str, Any], claim: dict[str, Any], rows: list[dict[str, Any]], scale: str
+) -> Verdict:
+    """A theorem: the metric is within `tolerance` of `target` (0) in every row."""
+    target, tolerance = float(claim.get("target", 0.0)), float(claim["tolerance"])
+    values = [m["value"] for r in rows for m in r["metrics"] if m["metric"] == claim["metric"]]
+    if not values:
+        return replace(base, why=f"its rows have no metric {claim['metric']}")
+    worst = max(abs(v - target) for v in values)
+    return replace(
+        base,
+        ours=f"largest deviation {worst:.3g} in {len(values)} rows",
+        comparable=True,
+        verdict="reproduced" if worst <= tolerance else "worse",
+        why=f"tolerance {tolerance:g} around {target:g}",
+    )
+
+
+def _parity(
+    base: Verdict, card: dict[str, Any], claim: dict[str, Any], rows: list[dict[str, Any]], scale: str
+) -> Verdict:
+    """The printed number itself, within a stated tolerance; only at the paper's scale."""
+    from bench.stats import summary
+
+    number = next(n for n in card["numbers"] if n["id"] == claim["number"])
+    values = unit_values(rows, claim["ours"], claim["metric"])
+    factor = UNIT.get(number["unit"], 1.0)
+    s = summary([v * factor for v in values.values()])
+    interval = f", 95 % interval {s.ci[0]:.4g} to {s.ci[1]:.4g}" if s.ci else ""
+    base = replace(
+        base,
+        printed=printed(number),
+        table=card["tables"][number["table"]],
+        ours=f"{s.mean:.4g} {number['unit']}{interval}",
+    )
+    if scale != "paper":
+        return replace(
+            base,
+            verdict="not attempted",
+            why=f"rows at {scale} scale only; a printed number is held against scale=paper",
+        )
+    difference = s.mean - number["value"]
+    text = f"difference {difference:+.4g} {number['unit']}, tolerance {claim['tolerance']:g}"
+    base = replace(base, comparable=True, why=text)
+    if abs(difference) <= float(claim["tolerance"]):
+        return replace(base, verdict="reproduced")
+    if s.ci and s.ci[0] <= number["value"] <= s.ci[1]:
+        return replace(base, verdict="within noise", why=f"{text}; the printed value lies in our interval")
+    return replace(base, verdict="better" if (difference > 0) == (number["better"] == "higher") else "worse")
+
+
+def _self(
+    base: Verdict, card: dict[str, Any], claim: dict[str, Any], rows: list[dict[str, Any]], scale: str
+) -> Verdict:
+    """No drift from results/baseline.csv."""
+    from bench.baseline import compare, load
+
+    drifts = [
+        d for r in rows if r["method"] == claim["ours"] for d in compare(r, load()) if d.metric == claim["metric"]
+    ]
+    if not drifts:
+        return replace(base, why="no row of it in results/baseline.csv")
+    bad = [d for d in drifts if not d.ok]
+    return replace(
+        base,
+        ours="; ".join(d.text() for d in drifts),
+        comparable=True,
+        verdict="worse" if bad else "reproduced",
+        why="drifted from results/baseline.csv" if bad else "no drift from results/baseline.csv",
+    )
+
+
+# ------------------------------------------------------------------------------------------ the whole account
+
+
+def printed(number: dict[str, Any]) -> str:
+    spread = "" if number.get("std") is None else f" ± {number['std']:g}"
+    return f"{number['value']:g}{spread} {number['unit']}"
+
+
+def numbers(records: Iterable[dict[str, Any]]) -> list[Verdict]:
+    """Every printed number of every card that no claim covers: what ours is, or why there is none."""
+    records = [r for r in records if r.get("status") == "done"]
+    out = []
+    for name, card in cards().items():
+        covered = {c.get("number") for c in card.get("claims") or []}
+        for n in card.get("numbers") or []:
+            if n["id"] not in covered:
+                out.append(_number(name, card, n, records))
+    return out
+
+
+def _number(name: str, card: dict[str, Any], n: dict[str, Any], records: list[dict[str, Any]]) -> Verdict:
+    from bench.stats import summary
+
+    base = Verdict(
+        n["id"],
+        name,
+        card["paper"]["title"],
+        "number",
+        f"{n['method']} on {n['dataset']}, {n['metric']}",
+        card["tables"][n["table"]],
+        printed(n),
+        "",
+        "not attempted",
+        "",
+        "",
+        False,
+    )
+    cell = n.get("cell")
+    if not cell:
+        return replace(base, why="no method and data set of this project stand for it")
+    base.command = f"python bench/run.py method={cell['method']} data={cell['data']} scale=paper"
+    rows = [
+        r
+        for r in records
+        if r["method"] == cell["method"] and r["data"] == cell["data"] and r["origin"] != "synthetic_twin"
+    ]
+    for scale in reversed(SCALES):
+        values = unit_values([r for r in rows if r["scale"] == scale], cell["method"], n["metric"])
+        if values:
+            s = summary([v * UNIT.get(n["unit"], 1.0) for v in values.values()])
+            note = n.get("note") or ("no tolerance is stated for it" if scale == "paper" else "not comparable")
+            return replace(
+                base, ours=f"{s.mean:.4g} {n['unit']} at {scale} scale, {s.n} groups", why=f"{scale} scale: {note}"
+            )
+    return replace(base, why="no rows; the command makes them")
+
+
+def as_dicts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+    return [asdict(v) for v in verdicts]
+
+
+def markdown(records: list[dict[str, Any]]) -> str:
+    """REPRODUCTION.md: every claim and every printed number of every card, nothing left out."""
+    from collections import Counter
+
+    verdicts, rest = evaluate(records), numbers(records)
+    counts = Counter(v.verdict for v in verdicts)
+    lines = [
+        "# Paper versus ours",
+        "",
+        "Generated by `bench claims --md results/REPRODUCTION.md` from the rows under results/. A claim is judged by the statistics, in",
+        "whichever direction the data say; a printed number is held only against rows at scale=paper on real or simulated data.",
+        "",
+        f"{len(verdicts)} claims: "
+        + (", ".join(f"{n} {v}" for v, n in counts.most_common()) or "none")
+        + f"; {len(rest)} printed numbers without a claim of their own are listed below each card.",
+        "",
+    ]
+    for name, card in cards().items():
+        paper = card["paper"]
+        where = f", arXiv {paper['arxiv']}" if paper.get("arxiv") else ""
+        lines += [f"## {name}: {paper['title']} ({paper['venue']}{where})", ""]
+        own = [v for v in verdicts if v.card == name]
+        lines += _markdown_table(
+            ["claim", "gate", "printed", "ours", "verdict", "why", "command"],
+            [
+                [f"`{v.id}` {v.statement}", v.gate, v.printed, v.ours, f"**{v.verdict}**", v.why, f"`{v.command}`"]
+                for v in own
+            ],
+        )
+        for entry in card.get("not_reproduced") or []:
+            lines.append(f"- Not reproduced: {entry['what']}. Why: {entry['why']}.")
+        own = [v for v in rest if v.card == name]
+        if own:
+            lines += ["", f"<details><summary>{len(own)} printed numbers</summary>", ""]
+            lines += _markdown_table(
+                ["number", "of", "read in", "printed", "ours", "verdict", "why"],
+                [[v.id, v.statement, v.table, v.printed, v.ours, v.verdict, v.why] for v in own],
+            )
+            lines += ["</details>"]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+    return [line(header), line(["---"] * len(header)), *map(line, rows), ""] if rows else []

@@ -1,0 +1,288 @@
+"""Cards, claims and the gate: no number without provenance, verdicts in the direction the data say, a nudged number trips."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+
+import pytest
+import yaml
+
+from bench import baseline, cards, claims, gate, plan, store
+from bench.schema import BenchError
+
+CARD = {
+    "paper": {"key": "x", "title": "A paper", "venue": "V", "code_licence": "MIT"},
+    "accepts": ["eeg_trials"],
+    "tables": {"t1": "Table 1"},
+    "numbers": [
+        {"id": "n1", "table": "t1", "dataset": "D", "method": "M", "metric": "accuracy", "value": 60.0, "std": 2.0, "unit": "percent",
+         "better": "higher", "cell": {"method": "spdnet", "data": "bci"}},
+    ],
+    "claims": [
+        {"id": "x/order", "statement": "s", "source": "t1", "gate": "order", "experiment": "gbw_rbn/mamem", "metric": "accuracy",
+         "ours": "gbw_rbn", "baselines": ["spdnet", "mdm"]},
+        {"id": "x/parity", "statement": "s", "source": "t1", "gate": "parity", "experiment": "gbw_rbn/mamem", "metric": "accuracy",
+         "ours": "spdnet", "number": "n1", "tolerance": 1.0},
+        {"id": "x/identity", "statement": "s", "source": "t1", "gate": "identity", "experiment": "gbw_rbn/descent", "metric": "converged",
+         "ours": "bw_descent", "target": 1.0, "tolerance": 1e-9},
+    ],
+}  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- cards
+
+
+def test_every_committed_card_is_clean():
+    assert cards.cards()
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), [
+    (("colour",), "red", "unknown field 'colour'"),
+    (("paper", "tilte"), "x", "did you mean title"),
+    (("paper", "code_licence"), "", "paper has no code_licence"),
+    (("numbers", 0, "table"), "", "without provenance"),
+    (("numbers", 0, "table"), "t9", "which `tables` does not explain"),
+    (("numbers", 0, "unit"), "", "has no unit"),
+    (("numbers", 0, "better"), "up", "say higher, lower or none"),
+    (("numbers", 0, "value"), "60", "give a number"),
+    (("numbers", 0, "from_memory"), True, "unknown field 'from_memory'"),
+    (("claims", 0, "gate"), "order!", "use one of"),
+    (("claims", 0, "baselines"), [], "has no baselines"),
+    (("claims", 0, "ours"), "gbw_rnb", "did you mean gbw_rbn"),
+    (("claims", 0, "experiment"), "gbw_rbn/nothing", "which is missing"),
+    (("claims", 1, "number"), "n9", "does not print"),
+    (("claims", 1, "tolerance"), None, "has no tolerance"),
+    (("claims", 0, "p_value"), 0.01, "unknown field 'p_value'"),
+    (("claims", 1, "id"), "x/order", "occurs twice"),
+])  # fmt: skip
+def test_a_faulty_card_gets_a_sentence(path, value, sentence, tmp_path):
+    card = copy.deepcopy(CARD)
+    assert not list(cards.lint(card))
+    place = card
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert any(sentence in s for s in cards.lint(card)), list(cards.lint(card))
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(BenchError, match=r"card\.yaml"):
+        cards.read(tmp_path / "card.yaml")
+
+
+def test_a_claim_id_is_one_of_a_kind_over_all_cards(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "card.yaml").write_text(yaml.safe_dump(CARD))
+    monkeypatch.setattr(cards, "card_files", lambda: sorted(tmp_path.glob("*/card.yaml")))
+    cards.cards.cache_clear()
+    with pytest.raises(BenchError, match="more than one card"):
+        cards.cards()
+    cards.cards.cache_clear()
+
+
+# ---------------------------------------------------------------------------------------------- verdicts
+
+
+def records(scale="reduced", source="real", n=11, **accuracy) -> list[dict]:
+    """Finished records of the mamem experiment with given accuracies per subject (a number, or a function of the index)."""
+    cells = plan.expand(["experiment=gbw_rbn/mamem", f"scale={scale}", "data.source=synthetic"], strict=False)
+    out = []
+    for c in cells:
+        i = int(c.fold[1:]) - 1
+        if c.method.name in accuracy and i < n:
+            key = next(k for k in plan.keys_of([c]) if (k == c.key) == (source == "synthetic"))
+            value = accuracy[c.method.name]
+            value = value(i) if callable(value) else value
+            out.append({"key": key, "status": "done", "method": c.method.name, "data": "bci", "scale": scale, "seed": 0, "fold": c.fold,
+                        "group": c.fold, "origin": "real" if source == "real" else "synthetic_twin", "command": c.command,
+                        "metrics": [{"metric": "accuracy", "value": value, "better": "higher", "unit": "fraction"}]})  # fmt: skip
+    return out
+
+
+def verdict(which: int, recs: list[dict]) -> claims.Verdict:
+    return claims.judge("x", CARD, CARD["claims"][which], recs)
+
+
+def test_order_reproduced_worse_and_within_noise():
+    base = {"spdnet": lambda i: 0.5 + 0.01 * i, "mdm": lambda i: 0.4 + 0.013 * i}
+    better = verdict(0, records(gbw_rbn=lambda i: 0.6 + 0.011 * i, **base))
+    assert better.verdict == "reproduced" and better.comparable and "n = 11" in better.ours
+    assert verdict(0, records(gbw_rbn=lambda i: 0.2 + 0.011 * i, **base)).verdict == "worse"
+    mixed = verdict(0, records(gbw_rbn=lambda i: 0.5 + 0.01 * i + (0.02 if i % 2 else -0.02), **base))
+    assert mixed.verdict == "within noise" and "spdnet" in mixed.why and "mdm" not in mixed.why.split("[")[0]
+
+
+def test_an_order_claim_on_few_units_is_inconclusive_and_says_how_many_more():
+    few = verdict(0, records(n=4, gbw_rbn=0.9, spdnet=lambda i: 0.5 + 0.01 * i, mdm=lambda i: 0.4 + 0.01 * i))
+    assert few.verdict == "inconclusive" and "4 more" in few.why
+
+
+def test_holm_counts_the_baselines_of_the_claim():
+    """p = 2^-5 against each of two baselines is above 0.05 / 2, although each alone is below 0.05."""
+    claim = {**CARD["claims"][0], "baselines": ["spdnet"]}
+    recs = records(n=11, gbw_rbn=lambda i: 0.5 + (0.1 if i < 5 else 0.0), spdnet=0.5, mdm=0.5)
+    assert claims.judge("x", CARD, claim, recs).verdict == "reproduced"
+    both = claims.judge("x", CARD, CARD["claims"][0], recs)
+    assert both.verdict == "inconclusive" and "more are needed" in both.why
+
+
+def test_synthetic_rows_satisfy_no_claim():
+    v = verdict(0, records(source="synthetic", gbw_rbn=0.9, spdnet=lambda i: 0.5 + 0.01 * i, mdm=0.4))
+    assert v.verdict == "not attempted" and "synthetic" in v.why
+
+
+def test_no_rows_is_not_attempted_with_the_command():
+    v = verdict(0, [])
+    assert v.verdict == "not attempted" and v.command == "python bench/run.py experiment=gbw_rbn/mamem"
+
+
+def test_parity_needs_the_papers_scale_and_both_directions_count():
+    assert verdict(1, records(spdnet=0.6)).why.startswith("rows at reduced scale only")
+
+    def at(value):
+        return verdict(1, records(scale="paper", spdnet=value)).verdict
+
+    assert at(lambda i: 0.6 + 0.001 * (i - 5)) == "reproduced"
+    assert at(lambda i: 0.7 + 0.001 * (i - 5)) == "better"
+    assert at(lambda i: 0.5 + 0.001 * (i - 5)) == "worse"
+    assert at(lambda i: 0.63 + 0.03 * (i - 5)) == "within noise"
+
+
+def test_deterministic_claims_need_every_group():
+    card = cards.cards()["gbw_rbn"]
+    claim = next(c for c in card["claims"] if c["id"] == "gbw_rbn/descent")
+    cells = plan.expand(["experiment=gbw_rbn/descent", "scale=smoke"])
+
+    def recs(aim):
+        out = []
+        for c in cells:
+            value = 10.0 if c.method.name == "bw_descent" else aim(c.fold)
+            metric = {"metric": "iterations", "value": value, "better": "lower", "unit": "iterations"}
+            common = {"key": c.key, "status": "done", "method": c.method.name, "data": "spd_targets", "scale": "smoke"}
+            out.append(
+                {**common, "seed": 0, "fold": c.fold, "group": c.fold, "origin": "simulated", "metrics": [metric]}
+            )
+        return out
+
+    assert claims.judge("g", card, claim, recs(lambda f: 51.0)).verdict == "reproduced"
+    assert claims.judge("g", card, claim, recs(lambda f: 49.0 if f == "kappa100" else 51.0)).verdict == "worse"
+
+
+def test_every_claim_and_number_is_in_the_account():
+    text = claims.markdown([])
+    for card in cards.cards().values():
+        for entry in [*(card.get("claims") or []), *(card.get("numbers") or [])]:
+            assert entry["id"] in text
+    assert "not attempted" in text and "http" not in text
+
+
+# ---------------------------------------------------------------------------------------------- baseline and gate
+
+
+@pytest.fixture
+def descent(tmp_path):
+    """Four fast deterministic cells, run once into tmp_path, accepted into a baseline of their own."""
+    return ["method=bw_descent", "scale=smoke", f"out={tmp_path}"], tmp_path / "baseline.csv"
+
+
+def test_a_nudged_number_trips_the_gate(descent, monkeypatch, bench):
+    words, path = descent
+    monkeypatch.setattr(baseline, "PATH", path)
+    code, out, _ = bench("gate", *words)
+    assert code == 1 and "has no accepted value" in out and "bench baseline --accept" in out
+    code, out, _ = bench("baseline", "--accept", "gbw_rbn/descent", *words)
+    assert code == 0 and "bw_descent/spd_targets/kappa10/iterations: nothing -> 19.0" in out
+    code, out, _ = bench("gate", *words)
+    assert code == 0, out
+    text = path.read_text()
+    path.write_text(text.replace("iterations,19.0,", "iterations,18.0,"))
+    code, out, _ = bench("gate", *words)
+    assert code == 1 and "DRIFT bw_descent/spd_targets/kappa10/iterations: 19.0 against 18.0 accepted" in out
+    assert "rerun: python bench/run.py method=bw_descent data=spd_targets scale=smoke seed=0 fold=kappa10" in out
+    code, out, _ = bench("baseline", "--accept", "bw_descent/spd_targets/kappa10/iterations", *words)
+    assert code == 0 and "18.0 +- 1.9e-08 -> 19.0" in out and "1 rows" in out
+    assert bench("gate", *words)[0] == 0
+
+
+def test_the_gate_reruns_cells_whose_code_changed(descent, monkeypatch, bench):
+    from bench import provenance
+
+    words, path = descent
+    monkeypatch.setattr(baseline, "PATH", path)
+    bench("baseline", "--accept", "all", *words)
+    assert "4 kept" in bench("gate", *words)[1]
+    monkeypatch.setattr(provenance, "code_fp", lambda *_: "other")
+    assert "4 done" in bench("gate", *words)[1]
+
+
+def test_a_broken_exact_claim_trips_the_gate(tmp_path, monkeypatch, bench):
+    words = ["experiment=gbw_rbn/descent", "fold=0", "method.cap=90", "scale=smoke", f"out={tmp_path}"]
+    monkeypatch.setattr(baseline, "PATH", tmp_path / "baseline.csv")
+    card = copy.deepcopy(cards.cards()["gbw_rbn"])
+    claim = next(c for c in card["claims"] if c["id"] == "gbw_rbn/descent")
+    monkeypatch.setattr(claims, "experiment_keys", lambda *_: plan.keys_of(plan.expand(words)))
+    monkeypatch.setattr(gate, "cards", lambda: {"gbw_rbn": card})
+    bench("baseline", "--accept", "all", *words)
+    code, out, _ = bench("gate", *words)
+    assert code == 1 and "CLAIM gbw_rbn/descent is worse" in out
+    claim["finding"] = "worse"  # a finding that the card states is not a regression
+    assert bench("gate", *words)[0] == 0
+
+
+def test_tolerances_come_from_seeds_or_the_floor():
+    def rec(seed, value, unit):
+        return {"status": "done", "method": "m", "data": "d", "fold": "f", "scale": "smoke", "seed": seed, "origin": "simulated",
+                "metrics": [{"metric": "a", "value": value, "better": "higher", "unit": unit}]}  # fmt: skip
+
+    (row,) = baseline._rows([rec(0, 0.5, "fraction"), rec(1, 0.7, "fraction"), rec(2, 0.6, "fraction")], exact=False)
+    assert row["value"] == 0.5 and row["tolerance"] == pytest.approx(0.3)
+    (row,) = baseline._rows([rec(0, 0.5, "fraction")], exact=False)
+    assert row["tolerance"] == baseline.FLOOR["fraction"]
+    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=True)
+    assert row["tolerance"] == pytest.approx(2e-7)
+    assert baseline._rows([rec(0, 2.0, "s")], exact=False) == []
+
+
+def test_a_torn_baseline_is_named(tmp_path):
+    path = tmp_path / "baseline.csv"
+    path.write_text("id,value,tolerance\na,1.0,0.0\nb,x,0.0\n")
+    with pytest.raises(BenchError, match="line 3"):
+        baseline.load(path)
+
+
+def test_the_committed_baseline_covers_every_method_of_the_suite():
+    accepted = {row["method"] for row in csv.DictReader(baseline.PATH.open())}
+    suite = plan.expand(["suite=ci"], strict=False)
+    assert {c.method.name for c in suite} <= accepted
+    from bench import registry
+
+    assert set(registry.options("method")) <= {c.method.name for c in suite}, "a method that CI does not run"
+
+
+# ---------------------------------------------------------------------------------------------- committed rows
+
+
+def test_rows_survive_the_way_through_csv(tmp_path):
+    from bench import cell
+
+    for c in plan.expand(["method=bw_descent", "scale=smoke", "fold=[0,1]", f"out={tmp_path}"]):
+        cell.run(c)
+    live = list(store.scan(tmp_path))
+    path = tmp_path / "elsewhere" / "rows" / "x.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(store.csv_text(live))
+    back = list(store.all_records(tmp_path / "elsewhere"))
+    for a, b in zip(live, back, strict=True):
+        assert b["metrics"] == a["metrics"]
+        for k in set(store.COLUMNS) - {"metric", "value", "better", "unit", "choices"}:
+            assert b.get(k) == a.get(k), k
+        assert b["identity"]["method"][2] == a["identity"]["method"][2]
+    assert store.csv_text(back) == store.csv_text(live)
+    path.write_text("not,rows\n1,2\n")
+    assert isinstance(next(iter(store.all_records(tmp_path / "elsewhere"))), BenchError)
+
+
+def test_json_everywhere(bench, tmp_path):
+    for words in (["list"], ["plan", "fold=0", "data.source=synthetic"], ["doctor"], ["claims", f"out={tmp_path}"]):
+        assert json.loads(bench(*words, "--json")[1])
