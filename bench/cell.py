@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import provenance, store
 from bench.context import Context, DeadlineReached
+from bench.energy import Meter
 from bench.plan import Cell
 from bench.schema import ORIGIN, SCHEMA, BenchError, Bundle, Metric, Result, load_object
 
@@ -75,6 +76,7 @@ def _attempt(cell: Cell) -> dict[str, Any]:
     """Everything between lock and row. Errors of the method become a failed record with its traceback."""
     started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
     _reset_peak()
+    meter = Meter(gpu=cell.settings["trainer"]["accelerator"] != "cpu")
     record: dict[str, Any] = dict.fromkeys(store.COLUMNS)
     record |= {
         "schema": SCHEMA,
@@ -92,7 +94,6 @@ def _attempt(cell: Cell) -> dict[str, Any]:
         "command": cell.command,
         "code_fp": provenance.code_fp(cell.method, cell.data),
         "versions": provenance.versions(),
-        "energy_method": "none",
         "metrics": [],
         "started": started.isoformat(timespec="seconds"),
         **provenance.machine(),
@@ -131,6 +132,7 @@ def _attempt(cell: Cell) -> dict[str, Any]:
         "wall_s": round(wall, 4),
         "overhead_s": round(max(0.0, wall - inside), 4),
         "cpu_s": round(time.process_time() - cpu, 4),
+        **meter.read(),
         "rss_peak_mb": _peak_mb(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -144,7 +146,7 @@ def _run(cell: Cell, method: Any, bundle: Bundle) -> tuple[dict[str, Any], float
     mark = time.perf_counter()
     sinks = loggers(cell)
     ctx = Context(cell, sinks)
-    threads = _seed_everything(ctx)
+    threads = seed_everything(ctx)
     metrics: list[Metric] = []
     try:
         frame = time.perf_counter() - mark
@@ -245,7 +247,7 @@ def _load(where: tuple[str, ...], hold: _Hold) -> Bundle:
     )
 
 
-def _seed_everything(ctx: Context) -> int:
+def seed_everything(ctx: Context) -> int:
     """Seed the global generators (plugins' libraries use them) and set torch's threads; returns the number of threads."""
     import random
 

@@ -16,7 +16,7 @@ HELP = """usage: bench <verb> [key=value ...]
 
   run      run cells (Hydra: --multirun, --cfg job, --help)      bench run method=gbw_rbn data=bci
   list     methods, data sets, which fit which and why not       bench list [method=<name>] [data=<name>]
-  plan     what a run would do: done, to do, skipped             bench plan experiment=gbw_rbn/mamem
+  plan     what a run would do: done, to do, skipped             bench plan experiment=gbw_rbn/mamem [--count]
   doctor   is this machine ready: packages, data, folders, GPU   bench doctor
   prepare  download and check data, licence shown                bench prepare data=bci
   report   tables of finished cells; one HTML file               bench report [experiment=...] [--html|--md|--csv|--tex FILE]
@@ -119,8 +119,11 @@ def _list(argv: list[str]) -> int:
 def _plan(argv: list[str]) -> int:
     from bench.listing import plan_text, planned
 
-    words, flags = _words(argv)
+    words, flags = _words([w for w in argv if w != "--count"])
     found = planned(words)
+    if "--count" in argv:
+        print(found["to_run"])
+        return 0
     if flags.json:
         return _emit(found)
     print(plan_text(found))

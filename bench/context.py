@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench import stopping
 from bench.plan import Cell
 
 
 class DeadlineReached(Exception):
-    """The walltime of the cell is used up; its checkpoint is on disk and the same command goes on from it."""
+    """The walltime is used up or a signal asked to stop; the checkpoint is on disk and the same command goes on from it."""
 
 
 class Checkpoint:
@@ -98,9 +99,13 @@ class Context:
             self.timed_s = (self.timed_s or 0.0) + time.perf_counter() - start
 
     def check_deadline(self) -> None:
-        """Raise DeadlineReached once the walltime is used up; call it where a checkpoint has just been saved."""
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        """Raise DeadlineReached once the walltime is used up or a scheduler's signal came; call it after `checkpoint.save`."""
+        if self.late():
             raise DeadlineReached
+
+    def late(self) -> bool:
+        """Whether the cell should end at its next clean place."""
+        return stopping.asked() or (self.deadline is not None and time.monotonic() > self.deadline)
 
 
 def device(trainer: dict[str, Any]) -> str:

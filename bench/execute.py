@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import plan, store
+from bench import plan, stopping, store
 from bench.plan import Cell
 from bench.schema import BenchError
 
@@ -40,11 +40,15 @@ def run_cells(cells: Sequence[Cell]) -> tuple[Counter[str], list[dict[str, Any]]
     for note in dict.fromkeys(f"{c.data.name}: {c.note}" for c in cells if c.note):
         print(("!! " if "STAND-IN" in note else "data ") + note, flush=True)
     counts, records = Counter[str](), []
-    for i, cell in enumerate(cells):
-        outcome, record = _one(cell, f"[{i + 1}/{len(cells)}]")
-        counts[outcome.split()[0]] += 1
-        if record is not None and record.get("status") == "done":
-            records.append(record)
+    with stopping.watch():
+        for i, cell in enumerate(cells):
+            outcome, record = _one(cell, f"[{i + 1}/{len(cells)}]")
+            counts[outcome.split()[0]] += 1
+            if record is not None and record.get("status") == "done":
+                records.append(record)
+            if stopping.asked():
+                print(f"asked to stop: {len(cells) - i - 1} cells are left to the same command", flush=True)
+                break
     print("; ".join(f"{n} {what}" for what, n in counts.items()), flush=True)
     if counts["stopped"]:
         print("stopped at the deadline with checkpoints; the same command goes on from them", flush=True)

@@ -12,12 +12,15 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
+from bench import ddp, stopping
 from bench.context import Context, DeadlineReached
 from bench.schema import Arrays, Bundle, Metric, Result, load_object
 
 load_object("models.nn.torchvision_ops:cure")()  # lightning imports torchmetrics, which imports torchvision
 
 import lightning.pytorch as pl  # noqa: E402
+from lightning.pytorch.plugins.environments import LightningEnvironment  # noqa: E402
+from lightning.pytorch.strategies import DDPStrategy  # noqa: E402
 
 
 class EpochSampler(Sampler[list[int]]):
@@ -29,6 +32,11 @@ class EpochSampler(Sampler[list[int]]):
 
     def __init__(self, n: int, batch: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
         self.n, self.batch, self.seed, self.rank, self.world, self.epoch = n, batch, seed, rank, world, 0
+        small = min(self.size(i) for i in range(len(self)))
+        if small < world:
+            raise ValueError(
+                f"a batch of {small} samples cannot be shared by {world} processes; change method.batch or trainer.devices"
+            )
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -43,10 +51,17 @@ class EpochSampler(Sampler[list[int]]):
         else:
             generator = torch.Generator().manual_seed((self.seed + 0x9E3779B9 * (self.epoch + 1)) % 2**63)
             order = torch.randperm(self.n, generator=generator).tolist()
-        count = len(self)
-        for i in range(count):
-            stop = self.n if i == count - 1 else (i + 1) * self.batch
-            yield order[i * self.batch : stop][self.rank :: self.world]
+        for i in range(len(self)):
+            yield order[i * self.batch : i * self.batch + self.size(i)][self.rank :: self.world]
+
+    def size(self, i: int) -> int:
+        """Samples of the i-th global batch."""
+        return self.n - i * self.batch if i == len(self) - 1 else self.batch
+
+    def weight(self, i: int) -> float:
+        """What this process's mean loss must be multiplied by, so that the mean over processes is the global batch's mean."""
+        mine = len(range(self.rank, self.size(i), self.world))
+        return mine * self.world / self.size(i)
 
 
 class _Gather(Dataset[Any]):
@@ -86,7 +101,7 @@ class Keeper(pl.Callback):
     def __init__(self, ctx: Context, select: str) -> None:
         self.ctx, self.select = ctx, select
         self.best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "weights": None}
-        self.saved_at = time.monotonic()
+        self.saved_at, self.before_s, self.began = time.monotonic(), 0.0, time.perf_counter()
         self.every = float(ctx.cell.settings["trainer"]["checkpoint_every_s"])
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -105,11 +120,25 @@ class Keeper(pl.Callback):
         if self.select == "best" and loss < self.best["loss"]:
             weights = {k: v.detach().cpu().clone() for k, v in module.state_dict().items()}
             self.best = {"loss": loss, "epoch": trainer.current_epoch, "weights": weights}
-        late = self.ctx.deadline is not None and time.monotonic() > self.ctx.deadline
-        if late or time.monotonic() - self.saved_at >= self.every:
+        more = trainer.current_epoch + 1 < (trainer.max_epochs or 0)
+        # rank 0 decides for all: saving is collective, and clocks and signals differ between processes
+        late, due = trainer.strategy.broadcast((self.ctx.late(), time.monotonic() - self.saved_at >= self.every))
+        if more and (late or due):
             self.save(trainer)
-        if late and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+        if more and late:
             raise DeadlineReached
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if (
+            trainer.world_size == 1 and stopping.overdue()
+        ):  # a long epoch: the scheduler kills soon, the last checkpoint must do
+            raise DeadlineReached
+
+    def on_before_backward(self, trainer: pl.Trainer, module: pl.LightningModule, loss: torch.Tensor) -> None:
+        if trainer.world_size > 1:
+            weight = trainer.train_dataloader.batch_sampler.weight(trainer.fit_loop.batch_idx)  # type: ignore[union-attr]
+            if weight != 1.0:
+                loss *= weight
 
     def save(self, trainer: pl.Trainer) -> None:
         temporary = self.ctx.checkpoint.path.with_name("last.ckpt.part")
@@ -123,17 +152,19 @@ class Keeper(pl.Callback):
             "best": self.best,
             "rng": torch.get_rng_state(),
             "curves": self.ctx.curves,
-            "timed_s": self.ctx.timed_s,
+            "timed_s": self.before_s + time.perf_counter() - self.began,
         }
         if torch.cuda.is_available():
             state["cuda_rng"] = torch.cuda.get_rng_state_all()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.rng = state["best"], state
+        self.best, self.rng, self.before_s = state["best"], state, state["timed_s"]
+        self.ctx.timed_s = self.before_s
         self.ctx.curves = {k: [tuple(p) for p in v] for k, v in state["curves"].items()}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        stopping.renew()
         if hasattr(self, "rng"):
             torch.set_rng_state(self.rng["rng"])
             if "cuda_rng" in self.rng and torch.cuda.is_available():
@@ -155,11 +186,12 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
     select = cfg.select if bundle.val is not None else "last"
     keeper = Keeper(ctx, select)
     _quiet()
+    rank, world = ddp.place(options)
     trainer = pl.Trainer(
         accelerator=options["accelerator"],
         devices=options["devices"],
-        num_nodes=options["num_nodes"],
-        strategy=options["strategy"],
+        strategy=_strategy(options, ctx.device),
+        plugins=[LightningEnvironment()],  # the frame starts processes itself; a SLURM job is not Lightning's to manage
         precision=_precision(cfg.precision),
         deterministic=options["deterministic"],
         max_epochs=cfg.epochs,
@@ -174,12 +206,14 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
         default_root_dir=str(ctx.cell.folder),
         inference_mode=False,
     )
-    rank, world = trainer.global_rank, trainer.world_size
     fit = loader(bundle.train, cfg.batch, ctx.seed("shuffle"), rank, world)
     val = None if bundle.val is None else loader(bundle.val, 4 * cfg.batch, None)
     resume = str(ctx.checkpoint.path) if ctx.checkpoint.path.exists() else None
-    with ctx.timed():
+    with ddp.followers(ctx.cell), ctx.timed():
+        keeper.began = time.perf_counter()
         trainer.fit(module, fit, val, ckpt_path=resume, weights_only=True)
+    if rank > 0:
+        return Result()
     if keeper.best["weights"] is not None:
         module.load_state_dict(keeper.best["weights"])
     predictions = predict(module, bundle.test, 4 * cfg.batch, ctx.device)
@@ -201,6 +235,13 @@ def predict(module: pl.LightningModule, split: Any, batch: int, device: str) -> 
                     value.float().cpu() if value.is_floating_point() and value.dtype != torch.float64 else value.cpu()
                 )
     return {name: torch.cat(values).numpy() for name, values in parts.items()}
+
+
+def _strategy(options: dict[str, Any], device: str) -> Any:
+    if not str(options["strategy"]).startswith("ddp"):
+        return options["strategy"]
+    backend = "gloo" if device == "cpu" else "nccl"
+    return DDPStrategy(process_group_backend=backend)
 
 
 def _precision(name: str) -> Any:

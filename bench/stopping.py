@@ -1,0 +1,62 @@
+"""A clean end when the scheduler asks for one: SIGTERM and SIGUSR1 become a checkpoint, then the signal goes on its way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+GRACE_S = 20.0  # how long after the signal an epoch may still end by itself; then the last checkpoint on disk must do
+
+SIGNALS = [getattr(signal, s) for s in ("SIGTERM", "SIGUSR1") if hasattr(signal, s)]
+
+_watched: list[int] = []  # signals that `watch` has taken over at present
+_asked: list[tuple[int, float]] = []  # (signal, time) of the first request
+
+
+def asked() -> bool:
+    """Whether a signal asked this process to stop."""
+    return bool(_asked)
+
+
+def overdue() -> bool:
+    """Whether the request is older than GRACE_S."""
+    return bool(_asked) and time.monotonic() - _asked[0][1] > GRACE_S
+
+
+def _note(signum: int, frame: Any) -> None:
+    if not _asked:
+        _asked.append((signum, time.monotonic()))
+
+
+def renew() -> None:
+    """Inside `watch`, take the signals back from a library that installed handlers of its own (Lightning ends the process)."""
+    for signum in _watched:
+        signal.signal(signum, _note)
+
+
+@contextmanager
+def watch() -> Iterator[None]:
+    """Inside, SIGTERM and SIGUSR1 are only noted; on leaving, the handlers of before are back and get a noted signal.
+
+    A launcher's own handler (submitit's, which requeues the job) therefore runs after the checkpoint is written.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
+        yield
+        return
+
+    before = {s: signal.signal(s, _note) for s in SIGNALS}
+    _watched.extend(SIGNALS)
+    try:
+        yield
+    finally:
+        _watched.clear()
+        for signum, handler in before.items():
+            signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+        if _asked:
+            signum = _asked.pop()[0]
+            os.kill(os.getpid(), signum)

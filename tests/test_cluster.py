@@ -1,0 +1,338 @@
+"""Several processes, schedulers and sweeps: the same numbers, clean ends, nothing run twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import cell as cells
+from bench import plan, registry, store
+from tests.conftest import ROOT, command
+
+TINY = ("data.source=synthetic", "scale=smoke", "fold=0")
+
+
+def record(out) -> dict:
+    (found,) = store.scan(out)
+    assert isinstance(found, dict)
+    return found
+
+
+def values(rec: dict) -> dict[str, float]:
+    return {m["metric"]: m["value"] for m in rec["metrics"]}
+
+
+# ---------------------------------------------------------------------------------------------- trainer=ddp
+
+
+def write_softmax(folder: Path) -> None:
+    """A package `smalllab`: softmax regression without batch statistics, on 31 samples: batches of 8, 8, 8 and an uneven 7."""
+    base = folder / "smalllab"
+    for sub in ("models/softmax", "datasets/blobs", "conf/method", "conf/data"):
+        (base / sub).mkdir(parents=True)
+    for sub in ("", "models", "models/softmax", "datasets", "datasets/blobs"):
+        (base / sub / "__init__.py").write_text("")
+    (base / "models/softmax/config.py").write_text(
+        "from dataclasses import dataclass\nfrom typing import ClassVar\nfrom bench.schema import TrainConfig\n"
+        "@dataclass\nclass Config(TrainConfig):\n    plugin: ClassVar[str] = 'smalllab.models.softmax.plugin:Softmax'\n"
+        "    accepts: ClassVar[tuple[str, ...]] = ('points',)\n"
+    )
+    (base / "models/softmax/plugin.py").write_text(
+        "import torch\nfrom bench.schema import LightningMethod\nfrom models.nn.classifier import Classifier\n"
+        "class Softmax(LightningMethod):\n    def build(self, bundle, cfg):\n"
+        "        net = torch.nn.Linear(2, bundle.n_out).double()\n"
+        "        return Classifier(net, lambda m: torch.optim.SGD(m.parameters(), lr=0.5, momentum=0.9))\n"
+    )
+    (base / "datasets/blobs/config.py").write_text(
+        "from dataclasses import dataclass\nfrom typing import ClassVar\nfrom bench.schema import DataConfig\n"
+        "@dataclass\nclass Config(DataConfig):\n    adapter: ClassVar[str] = 'smalllab.datasets.blobs.adapter:load'\n"
+        "    kind: ClassVar[str] = 'points'\n    sources: ClassVar[tuple[str, ...]] = ('simulated',)\n"
+    )
+    (base / "datasets/blobs/adapter.py").write_text(
+        "import numpy as np\nfrom bench.schema import Arrays, Bundle, fingerprint\n"
+        "def load(config, *, fold, source, root, cache):\n    rng = np.random.default_rng(0)\n    y = np.arange(91) % 3\n"
+        "    x = rng.normal(size=(91, 2)) + 1.5 * np.eye(3)[y][:, :2]\n    a, b = Arrays(x[:31], y[:31]), Arrays(x[31:61], y[31:61])\n"
+        "    c, card = Arrays(x[61:], y[61:]), {'licence': 'none'}\n"
+        "    return Bundle('points', a, b, c, 3, (2,), fold, 'simulated', fingerprint(x, y), card=card)\n"
+    )
+    (base / "conf/method/softmax.yaml").write_text(
+        "defaults:\n  - override /data@_global_.data: blobs\nname: softmax\nbatch: 8\nprecision: '64'\n"
+        "at:\n  smoke: {epochs: 3}\n  reduced: {epochs: 3}\n  paper: {epochs: 3}\n"
+    )
+    (base / "conf/data/blobs.yaml").write_text("name: blobs\n")
+
+
+def test_two_processes_give_the_numbers_of_one(tmp_path):
+    write_softmax(tmp_path)
+    env = {"PYTHONPATH": str(tmp_path)}
+    words = ["plugins=[smalllab]", "method=softmax", "seed=[0,1]", "trainer.threads=1"]
+    one = command(*words, f"out={tmp_path / 'one'}", env=env)
+    two = command(*words, "trainer=ddp", "trainer.accelerator=cpu", f"out={tmp_path / 'two'}", env=env)
+    assert one.returncode == 0 and two.returncode == 0, one.stderr + two.stdout + two.stderr
+    a, b = ({r["seed"]: r for r in store.scan(tmp_path / n)} for n in ("one", "two"))
+    assert a.keys() == b.keys() == {0, 1}
+    for seed in a:
+        assert a[seed]["key"] == b[seed]["key"]
+        assert values(a[seed]) == pytest.approx(values(b[seed]), abs=1e-9)
+        scores = [
+            np.load(tmp_path / n / "cells/softmax/blobs" / a[seed]["key"] / "predictions.npz")["y_score"]
+            for n in ("one", "two")
+        ]
+        assert np.abs(scores[0] - scores[1]).max() < 1e-9 and np.ptp(scores[0]) > 0.1
+
+
+def test_a_batch_that_cannot_be_shared_is_said():
+    from bench.train import EpochSampler
+
+    with pytest.raises(ValueError, match="cannot be shared by 4 processes"):
+        EpochSampler(10, 8, 0, 0, 4)
+    shares = [list(EpochSampler(31, 8, 5, r, 2)) for r in range(2)]
+    whole = list(EpochSampler(31, 8, 5))
+    assert [sorted(a + b) for a, b in zip(*shares, strict=True)] == [sorted(w) for w in whole]
+    assert EpochSampler(31, 8, 5, 0, 2).weight(3) == pytest.approx(8 / 7) and EpochSampler(31, 8, 5, 1, 2).weight(
+        3
+    ) == pytest.approx(6 / 7)
+
+
+# ---------------------------------------------------------------------------------------------- ends before the end
+
+
+def test_a_deadline_ends_a_cell_with_a_checkpoint(tmp_path):
+    words = ["method=spdnet", "method.epochs=3", *TINY, "trainer.threads=1"]
+    whole = plan.expand([*words, f"out={tmp_path / 'whole'}"])[0]
+    assert cells.run(whole)[0] == "done"
+    cut = plan.expand([*words, f"out={tmp_path / 'cut'}", "deadline=0"])[0]
+    outcomes = []
+    for _ in range(3):
+        outcomes.append(cells.run(cut)[0])
+        if outcomes[-1] == "stopped":
+            assert (cut.folder / "last.ckpt").exists() and not (cut.folder / store.ROW).exists()
+    assert outcomes == ["stopped", "stopped", "done"]
+    assert values(record(tmp_path / "cut")) == values(record(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_schedulers_signal_writes_a_checkpoint_and_goes_on_its_way(tmp_path, name):
+    words = [
+        "method=spdnet",
+        "method.epochs=400",
+        *TINY,
+        "trainer.threads=1",
+        "trainer.checkpoint_every_s=1e9",
+        f"out={tmp_path}",
+    ]
+    code = "import sys; from bench.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob("cells/*/*/*/lock")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(6)  # into the training
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == -getattr(signal, name), out + err
+    assert "asked to stop" in out
+    (folder,) = tmp_path.glob("cells/*/*/*")
+    assert (folder / "last.ckpt").exists() and not (folder / store.ROW).exists() and not (folder / "lock").exists()
+
+
+def test_solvers_can_stop_too(tmp_path):
+    from bench import stopping
+    from bench.context import Context, DeadlineReached
+
+    ctx = Context(plan.expand(["method=mdm", *TINY, f"out={tmp_path}", "deadline=1e6"])[0], [])
+    ctx.check_deadline()
+    ctx.deadline = time.monotonic() - 1
+    with pytest.raises(DeadlineReached):
+        ctx.check_deadline()
+    ctx.deadline = None
+    with pytest.raises(KeyboardInterrupt), stopping.watch():
+        previous = signal.signal(signal.SIGUSR1, signal.getsignal(signal.SIGUSR1))
+        assert callable(previous)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with pytest.raises(DeadlineReached):
+            ctx.check_deadline()
+        stopping._asked.clear()
+        raise KeyboardInterrupt
+
+
+# ---------------------------------------------------------------------------------------------- launchers, sweeps, arrays
+
+
+def hydra_config(*words: str) -> dict:
+    from hydra import compose
+    from omegaconf import OmegaConf
+
+    with plan.composing():
+        return OmegaConf.to_container(compose("run", list(words), return_hydra_config=True).hydra, resolve=False)
+
+
+def test_the_slurm_launcher_composes():
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    launcher = hydra_config("hydra/launcher=slurm", "hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=2")[
+        "launcher"
+    ]
+    assert launcher["partition"] == "gpu" and launcher["gpus_per_node"] == 2 and launcher["signal_delay_s"] == 120
+    assert launcher["additional_parameters"] == {"requeue": True} and launcher["max_num_timeout"] == 20
+    assert launcher["_target_"].endswith("SlurmLauncher")
+
+
+def test_the_ray_address_is_a_choice():
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher")
+    launcher = hydra_config("hydra/launcher=ray_cluster", "hydra.launcher.ray.init.address=ray://head:10001")[
+        "launcher"
+    ]
+    assert launcher["ray"]["init"]["address"] == "ray://head:10001"
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
+def test_a_sweep_under_each_launcher_and_again(tmp_path, launcher):
+    pytest.importorskip({"joblib": "hydra_plugins.hydra_joblib_launcher", "ray": "ray"}.get(launcher, "submitit"))
+    extra = ["+hydra.launcher.ray.init.num_cpus=2"] if launcher == "ray" else []
+    words = [
+        "-m",
+        "experiment=gbw_rbn/descent",
+        "method=bw_descent",
+        "shard=[0,2],[1,2]",
+        "scale=smoke",
+        f"hydra/launcher={launcher}",
+        *extra,
+    ]
+    done = command(*words, f"out={tmp_path}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [r["status"] for r in store.scan(tmp_path)] == ["done"] * 4
+    stamps = {r["key"]: r["finished"] for r in store.scan(tmp_path)}
+    if launcher == "joblib":
+        again = command(*words, f"out={tmp_path}")
+        assert again.returncode == 0 and {r["key"]: r["finished"] for r in store.scan(tmp_path)} == stamps
+
+
+def test_an_optuna_search_sees_validation_only(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    done = command(
+        "-m",
+        "hydra/sweeper=lr_search",
+        "hydra.sweeper.n_trials=2",
+        "method=spdnet",
+        "method.epochs=2",
+        *TINY,
+        f"out={tmp_path}",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = list(store.scan(tmp_path))
+    assert len(rows) == 2 and len({r["config"]["lr"] for r in rows}) == 2
+    import yaml
+
+    (result,) = tmp_path.glob(".sweeps/*/optimization_results.yaml")
+    found = yaml.safe_load(result.read_text())
+    best = min(rows, key=lambda r: r["validation"])
+    assert found["best_value"] == pytest.approx(best["validation"])
+    assert found["best_params"]["++method.lr"] == pytest.approx(best["config"]["lr"])
+    assert all(abs(r["validation"] - values(r)["nll"]) > 1e-12 for r in rows), "the objective is the test loss"
+
+
+def test_forty_tiny_cells_cost_little_overhead(tmp_path):
+    words = [
+        "method=bw_descent",
+        "scale=smoke",
+        "fold=[0,1]",
+        "seed=[" + ",".join(map(str, range(20))) + "]",
+        f"out={tmp_path}",
+    ]
+    todo = plan.expand(words)
+    assert len(todo) == 40
+    cells.run(todo[0])  # warm
+    start = time.perf_counter()
+    for c in todo:
+        assert cells.run(c)[0] in ("done", "kept")
+    wall = time.perf_counter() - start
+    inside = sum(r["timed_s"] for r in store.scan(tmp_path))
+    assert (wall - inside) / 40 < 0.3
+    assert max(r["overhead_s"] for r in store.scan(tmp_path)) < 0.3
+
+
+def test_the_array_script_counts_what_is_left(tmp_path):
+    def script(*words: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "PYTHON": sys.executable}
+        return subprocess.run(
+            [str(ROOT / "scripts/slurm_array.sh"), *words], capture_output=True, text=True, env=env, timeout=60
+        )
+
+    words = ["method=bw_descent", "scale=smoke", f"out={tmp_path}"]
+    text = script("-n", "3", *words)
+    assert text.returncode == 0 and "#SBATCH --array=0-2" in text.stdout and "# 4 cells to run" in text.stdout, (
+        text.stderr
+    )
+    assert "shard=['$SLURM_ARRAY_TASK_ID',3]" in text.stdout and "--signal=B:USR1@120" in text.stdout
+    done = subprocess.run(["bash", "-n"], input=text.stdout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for c in plan.expand(words):
+        cells.run(c)
+    assert "nothing to run" in script(*words).stdout
+    assert script("-n", "x", *words).returncode == 2 and script().returncode == 2
+    if not any(Path(p, "sbatch").exists() for p in os.environ["PATH"].split(":")):
+        assert "sbatch is not on this machine" in script("--submit", *words, "seed=1").stderr
+
+
+def test_estimates_come_from_past_rows(tmp_path, bench):
+    words = ["method=bw_descent", "scale=smoke", f"out={tmp_path}"]
+    assert "and 4 cells without past rows" in bench("plan", *words)[1]
+    cells.run(plan.expand([*words, "fold=0"])[0])
+    out = bench("plan", *words)[1]
+    assert "1 done, 3 todo; 3 to run" in out and "without past rows" not in out
+    assert bench("plan", "--count", *words)[1].strip() == "3"
+
+
+# ---------------------------------------------------------------------------------------------- loggers, energy
+
+
+def test_tensorboard_and_wandb_offline(tmp_path):
+    pytest.importorskip("tensorboard")
+    wandb = pytest.importorskip("wandb")
+    for kind in ("tensorboard", "wandb"):
+        env = {"WANDB_API_KEY": "secret0123456789", "WANDB_SILENT": "true"}
+        done = command("method=spdnet", "method.epochs=2", *TINY, f"logger={kind}", f"out={tmp_path / kind}", env=env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        rec = record(tmp_path / kind)
+        (folder,) = (tmp_path / kind).glob("cells/*/*/*")
+        assert "secret0123456789" not in (folder / store.ROW).read_text()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (log,) = (tmp_path / "tensorboard").glob("cells/*/*/*/tensorboard")
+    events = EventAccumulator(str(log)).Reload()
+    assert {"train_loss", "val_loss", "test/accuracy"} <= set(events.Tags()["scalars"])
+    (run,) = (tmp_path / "wandb").glob("cells/*/*/*/wandb/offline-run-*")
+    assert list(run.glob(f"run-{rec['key']}.wandb")) and wandb.__version__
+
+
+def test_energy_is_read_where_it_can_be(tmp_path):
+    from bench.energy import Meter
+
+    assert Meter(tmp_path).read() == {"energy_wh": None, "energy_method": "none"}
+    zone = tmp_path / "intel-rapl:0"
+    zone.mkdir()
+    (zone / "energy_uj").write_text("900")
+    (zone / "max_energy_range_uj").write_text("1000")
+    meter = Meter(tmp_path)
+    (zone / "energy_uj").write_text("3600000900")
+    assert meter.read() == {"energy_wh": 1.0, "energy_method": "rapl"}
+    meter = Meter(tmp_path)
+    (zone / "max_energy_range_uj").write_text("7200000900")
+    (zone / "energy_uj").write_text("0")  # wrapped
+    assert meter.read() == {"energy_wh": 1.0, "energy_method": "rapl"}
+
+
+@pytest.fixture(autouse=True)
+def _forget_plugins():
+    yield
+    registry._packages.clear()
+    registry.options.cache_clear()
+    registry.config_class.cache_clear()
