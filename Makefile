@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-SHARDS := $(shell python3 -c "n = max(1, int('$(CORES)')); print(','.join(f'[{i},{n}]' for i in range(n)))")
+SHARDS := $(shell $(PYTHON) -c "n = max(1, int('$(CORES)')); print(','.join(f'[{i},{n}]' for i in range(n)))")
 EXTRAS := eeg,vision,cluster,loggers,dev
 
 .PHONY: setup bench test lint method gate report clean
@@ -18,8 +18,8 @@ setup: .venv/.ready
 
 # The main job on all cores, one process each, then its table.
 bench: setup
-	$(PY) bench/run.py --multirun experiment=gbw_rbn/mamem 'shard=$(SHARDS)' hydra/launcher=joblib trainer.threads=1
-	$(PY) -m bench report experiment=gbw_rbn/mamem --md results/mamem_reduced.md --csv results/mamem_reduced.csv
+	$(PY) bench/run.py --multirun experiment=gbw_rbn/mamem 'shard=$(SHARDS)' hydra/launcher=joblib trainer.threads=1; \
+	  code=$$?; $(PY) -m bench report experiment=gbw_rbn/mamem --md results/mamem_reduced.md && exit $$code
 
 test: setup
 	$(PY) -m pytest
@@ -38,8 +38,10 @@ method: setup
 gate: setup
 	$(PY) -m bench gate suite=ci
 
+# The HTML report and the account of paper versus ours.
 report: setup
 	$(PY) -m bench report
+	$(PY) -m bench claims --md results/REPRODUCTION.md
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info results/cells results/.sweeps

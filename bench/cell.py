@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-import os
 import time
 import traceback
 from collections.abc import Callable
@@ -15,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import provenance, store
-from bench.context import Context, DeadlineReached
+from bench.context import Context, DeadlineReached, seed_all
 from bench.energy import Meter
 from bench.plan import Cell
-from bench.schema import ORIGIN, SCHEMA, BenchError, Bundle, Metric, Result, load_object
+from bench.schema import ORIGIN, SCHEMA, Arrays, BenchError, Bundle, Metric, Result, load_object
 
 DONE = ("done", "skip")  # outcomes that stand; a failed cell is tried again
 
@@ -52,11 +50,13 @@ def run(cell: Cell, say: Callable[[str], None] = print) -> tuple[str, dict[str, 
     if status == "unreadable":
         store.read_cell(cell.folder)  # raises the sentence: a row file is never overwritten unseen
     if status in DONE or (status == "stale" and cell.settings["reuse"] == "any"):
+        store.tidy(cell.folder)
         return ("kept stale" if status == "stale" else "kept"), record
     lock = store.Lock(cell.folder)
     with lock as mine:
         if not mine:
             return "running", {"holder": lock.holder}
+        store.sweep(cell.folder)
         status, record = state(cell)  # another process may have finished it while we waited for the lock
         if status in DONE:
             return "kept", record
@@ -103,7 +103,13 @@ def _attempt(cell: Cell) -> dict[str, Any]:
     try:
         mark = time.perf_counter()
         bundle = load(cell)
-        record |= {"group": bundle.group, "data_fp": bundle.fingerprint, "card": _plain(bundle.card)}
+        facts = {k: v for k, v in bundle.meta.items() if isinstance(v, (bool, int, float, str))}
+        record |= {
+            "group": bundle.group,
+            "data_fp": bundle.fingerprint,
+            "card": _plain(bundle.card),
+            "facts": _plain(facts),
+        }
         if bundle.origin != record["origin"]:
             raise BenchError(
                 f"{cell.data.name} was resolved as {record['origin']} and its adapter returned {bundle.origin}"
@@ -155,8 +161,12 @@ def _run(cell: Cell, method: Any, bundle: Bundle) -> tuple[dict[str, Any], float
         metrics = _metrics(bundle, result)
     finally:
         for sink in sinks:
-            sink.close({m.name: m.value for m in metrics})
-    _store_arrays(cell.folder, result, ctx)
+            sink.close({m.name: m.value for m in metrics}, ctx.curves)
+    _store_arrays(cell.folder, bundle, result, ctx)
+    draw = getattr(bundle.task, "figures", None)
+    if draw is not None and result.predictions:
+        for name, figure in draw(bundle, result.predictions).items():
+            ctx.save_figure(name, figure)
     out = {
         "status": "done",
         "epochs": result.epochs,
@@ -188,8 +198,8 @@ def _metrics(bundle: Bundle, result: Result) -> list[Metric]:
     return metrics
 
 
-def _store_arrays(folder: Path, result: Result, ctx: Context) -> None:
-    """predictions.npz (per sample, so that statistics can be redone) and curves.npz (values at every step)."""
+def _store_arrays(folder: Path, bundle: Bundle, result: Result, ctx: Context) -> None:
+    """predictions.npz (per sample, with the truth, so that statistics can be redone) and curves.npz (values at every step)."""
     import io
 
     import numpy as np
@@ -199,76 +209,53 @@ def _store_arrays(folder: Path, result: Result, ctx: Context) -> None:
         for name, points in ctx.curves.items()
         for i, part in enumerate(("step", "value"))
     }
-    for name, arrays in (("predictions", result.predictions), ("curves", curves)):
+    predictions = dict(result.predictions)
+    if predictions and isinstance(bundle.test, Arrays):
+        predictions |= {
+            k: v for k, v in (("y_true", bundle.test.y), ("sample_group", bundle.test.group)) if v is not None
+        }
+    for name, arrays in (("predictions", predictions), ("curves", curves)):
         if arrays:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
             store.write_atomic(folder / f"{name}.npz", buffer.getvalue())
 
 
+_bundles: dict[str, Bundle] = {}  # the last few: methods on one fold share them
+
+
 def load(cell: Cell) -> Bundle:
-    """The bundle of a cell. The last few are kept: methods on one fold share it."""
+    """The bundle of a cell."""
     from bench.choices import chosen
 
-    where = (
-        cell.data.name,
-        json.dumps(chosen(cell.data), sort_keys=True),
-        cell.fold,
-        cell.source,
-        cell.settings["root"],
-        cell.settings["cache"],
+    s = cell.settings
+    where = json.dumps(
+        [cell.data.name, chosen(cell.data), cell.fold, cell.source, s["root"], s["cache"]], sort_keys=True
     )
-    return _load(where, _Hold(cell))
-
-
-class _Hold:
-    """Carries a cell through lru_cache without being part of its key."""
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hold)
-
-
-@functools.lru_cache(maxsize=4)
-def _load(where: tuple[str, ...], hold: _Hold) -> Bundle:
-    cell = hold.cell
-    adapter = load_object(type(cell.data).adapter)
-    return adapter(
-        cell.data,
-        fold=cell.fold,
-        source=cell.source,
-        root=Path(cell.settings["root"]),
-        cache=Path(cell.settings["cache"]),
-    )
+    if where not in _bundles:
+        while len(_bundles) >= 4:
+            _bundles.pop(next(iter(_bundles)))
+        adapter = load_object(type(cell.data).adapter)
+        _bundles[where] = adapter(
+            cell.data, fold=cell.fold, source=cell.source, root=Path(s["root"]), cache=Path(s["cache"])
+        )
+    return _bundles[where]
 
 
 def seed_everything(ctx: Context) -> int:
-    """Seed the global generators (plugins' libraries use them) and set torch's threads; returns the number of threads."""
-    import random
-
-    import numpy as np
-
-    seed = ctx.seed("global")
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    import sys
-
-    threads = ctx.cell.settings["trainer"]["threads"]
-    if threads is None and "torch" not in sys.modules:
-        return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    """Seed the global generators and set the threads of torch and of numpy's libraries; returns torch's number of threads."""
     import torch
 
+    seed_all(ctx.seed("global"))
+    threads = ctx.cell.settings["trainer"]["threads"]
     if threads is not None:
-        torch.set_num_threads(int(threads))
-    torch.manual_seed(seed)
-    if torch.cuda.is_available():
+        import threadpoolctl
+
+        torch.set_num_threads(threads)
+        threadpoolctl.threadpool_limits(threads)
+    if ctx.device != "cpu":
         torch.cuda.reset_peak_memory_stats()
-    return int(torch.get_num_threads())
+    return torch.get_num_threads()
 
 
 def _gpu(ctx: Context) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from bench.registry import config_class, did_you_mean, require_option
@@ -71,6 +72,8 @@ def _structured(group: str, label: str, cls: type, section: dict[str, Any]) -> A
     except OmegaConfBaseException as error:
         key = error.full_key or ""
         what = str(error.msg or error).splitlines()[0]
+        if not key:  # a whole section was given as one value
+            what, key = "a nested section takes fields, e.g. data.twin.seed=3, not one value", "twin"
         raise BenchError(f"{group}.{key} of {label}: {what}; {_expected(cls, key)}") from None
 
 
@@ -89,6 +92,8 @@ def _admissible(value: Any, prefix: str) -> None:
         elif v is not None:
             if meta.get("choices") and v not in meta["choices"]:
                 raise BenchError(f"{name}={v} is unknown{did_you_mean(v, map(str, meta['choices']))}")
+            if isinstance(v, float) and not math.isfinite(v):
+                raise BenchError(f"{name}={v} must be a finite number")
             low, high = meta.get("low"), meta.get("high")
             if (low is not None and not v >= low) or (high is not None and not v <= high):
                 bounds = (

@@ -20,6 +20,9 @@ HELP = """usage: bench <verb> [key=value ...]
   doctor   is this machine ready: packages, data, folders, GPU   bench doctor
   prepare  download and check data, licence shown                bench prepare data=bci
   report   tables of finished cells; one HTML file               bench report [experiment=...] [--html|--md|--csv|--tex FILE]
+  collect  merge results folders of several machines             bench collect A B out=results
+  diff     what moved between two results or git revisions       bench diff HEAD~1 results
+  cite     BibTeX of the methods and data in a table             bench cite experiment=gbw_rbn/mamem
   claims   paper versus ours: a verdict for every claim          bench claims [--md results/REPRODUCTION.md]
   gate     run a suite, fail when a number drifted               bench gate suite=ci
   baseline accept new numbers for the gate, old and new printed  bench baseline --accept <claim>
@@ -45,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         "doctor": _doctor,
         "prepare": _prepare,
         "report": _report,
+        "collect": _module("collect"),
+        "diff": _module("diff"),
+        "cite": _module("cite"),
         "claims": _claims,
         "gate": _gate,
         "baseline": _baseline,
@@ -58,12 +64,18 @@ def main(argv: list[str] | None = None) -> int:
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            return 0
+        print(
+            f"error: {error.filename or 'a file'}: {error.strerror or error}; check the path and its rights",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("interrupted; finished cells are kept and the same command goes on", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
 
 
 def _run(argv: list[str]) -> int:
@@ -72,8 +84,21 @@ def _run(argv: list[str]) -> int:
     return run(argv)
 
 
+def _module(name: str) -> Callable[[list[str]], int]:
+    """The verb of a module of its own, imported when it is used."""
+
+    def verb(argv: list[str]) -> int:
+        import importlib
+
+        return importlib.import_module(f"bench.{name}").main(argv)
+
+    return verb
+
+
 def _words(argv: list[str], *flags: str) -> tuple[list[str], argparse.Namespace]:
     """Overrides and flags of a verb; every verb has --json, `flags` name the ones that take a file."""
+    from bench.words import adopt_plugins
+
     parser = argparse.ArgumentParser(prog="bench", add_help=True)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -81,20 +106,8 @@ def _words(argv: list[str], *flags: str) -> tuple[list[str], argparse.Namespace]
     for flag in flags:
         parser.add_argument(f"--{flag}", metavar="FILE")
     spaces = parser.parse_args(argv)
-    _plugins(spaces.overrides)
+    adopt_plugins(spaces.overrides)
     return spaces.overrides, spaces
-
-
-def _plugins(words: list[str]) -> None:
-    import os
-
-    from bench import plan, registry
-
-    given = [w for w in words if w.startswith("plugins=")]
-    for o in plan.parse(given):
-        value = o.value()
-        os.environ["BENCH_PLUGINS"] = ",".join(value if isinstance(value, list) else [str(value)])
-    registry.use_plugins(registry.plugins_from())
 
 
 def _emit(value: Any) -> int:
@@ -152,8 +165,8 @@ def _prepare(argv: list[str]) -> int:
 
 
 def _report(argv: list[str]) -> int:
-    from bench.plan import absolute
-    from bench.report import load_records, markdown_text, results_folder, write_files
+    from bench.report import load_records, markdown_text, write_files
+    from bench.words import absolute, results_folder
 
     words, flags = _words(argv, "html", "md", "csv", "tex")
     words = absolute(words)
@@ -199,13 +212,12 @@ def _claims(argv: list[str]) -> int:
 
 def _all_records(words: list[str]) -> list[dict[str, Any]]:
     """Records of the results folder, committed rows included; unreadable files are told and left out."""
-    from bench import ROOT, plan, store
+    from bench import store
+    from bench.words import check_overrides, results_folder
 
-    out = next(
-        (w.partition("=")[2] for w in plan.absolute(plan.check_overrides(words)) if w.startswith("out=")), "null"
-    )
+    check_overrides(words)
     records = []
-    for record in store.all_records(ROOT / "results" if out in ("", "null") else Path(out)):
+    for record in store.all_records(results_folder(words)):
         if isinstance(record, BenchError):
             print(f"note: {record}", file=sys.stderr)
         else:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import stopping
+from bench import provenance, stopping
 from bench.plan import Cell
 
 
@@ -20,16 +20,20 @@ class DeadlineReached(Exception):
 
 
 class Checkpoint:
-    """The one checkpoint of a cell: `save` replaces it whole, `load` gives None when there is none. Tensors and plain values."""
+    """The one checkpoint of a cell: `save` replaces it whole, `load` gives None when there is none. Tensors and plain values.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "last.ckpt"
+    It is stamped with the fingerprint of the code: one that other code wrote, or that cannot be read, is set aside with a
+    word and the cell starts over, so that a row's code is the code of all its steps.
+    """
+
+    def __init__(self, folder: Path, stamp: str) -> None:
+        self.path, self.stamp = folder / "last.ckpt", stamp
 
     def save(self, state: dict[str, Any]) -> None:
         import torch
 
         temporary = self.path.with_suffix(f".{os.getpid()}.part")
-        torch.save(state, temporary)
+        torch.save({"stamp": self.stamp, "state": state}, temporary)
         self.adopt(temporary)
 
     def adopt(self, temporary: Path) -> None:
@@ -39,10 +43,29 @@ class Checkpoint:
         os.replace(temporary, self.path)
 
     def load(self) -> dict[str, Any] | None:
+        content = self._read()
+        return None if content is None else content["state"]
+
+    def usable(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return self._read() is not None
+
+    def _read(self) -> dict[str, Any] | None:
         import torch
 
-        # weights_only: a checkpoint is data, and nothing in it may run
-        return torch.load(self.path, map_location="cpu", weights_only=True) if self.path.exists() else None
+        if not self.path.exists():
+            return None
+        why = "was written by other code"
+        try:
+            # weights_only: a checkpoint is data, and nothing in it may run
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            if isinstance(content, dict) and content.get("stamp") == self.stamp:
+                return content
+        except Exception as error:
+            why = f"cannot be read ({type(error).__name__})"
+        print(f"the checkpoint in {self.path} {why}; it is set aside and the cell starts over", flush=True)
+        os.replace(self.path, self.path.with_suffix(".unusable"))
+        return None
 
 
 class Context:
@@ -52,12 +75,12 @@ class Context:
     shuffles and, where shapes agree, the same initial weights, so that differences are paired.
     """
 
-    def __init__(self, cell: Cell, loggers: list[Any], started: float | None = None) -> None:
+    def __init__(self, cell: Cell, loggers: list[Any]) -> None:
         self.cell = cell
         self.device = device(cell.settings["trainer"])
-        self.checkpoint = Checkpoint(cell.folder)
+        self.checkpoint = Checkpoint(cell.folder, provenance.code_fp(cell.method, cell.data))
         limit = cell.settings["deadline"]
-        self.deadline = None if limit is None else (started or time.monotonic()) + float(limit)
+        self.deadline = None if limit is None else stopping.START + float(limit)
         self.timed_s: float | None = None
         self.curves: dict[str, list[tuple[int, float]]] = {}
         self.figures: list[str] = []
@@ -121,3 +144,15 @@ def device(trainer: dict[str, Any]) -> str:
 
         raise BenchError("trainer=gpu: torch sees no GPU on this machine; use trainer=cpu, or see `bench doctor`")
     return "cpu"
+
+
+def seed_all(seed: int) -> None:
+    """Seed every global generator: torch on all devices, numpy, random. Plugins' libraries draw from them."""
+    import random
+
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import math
 import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -166,6 +167,8 @@ def _add(rows: dict[str, Row], line: dict[str, Any], where: str) -> list[str]:
         return []
     try:
         value = float(line["value"])
+        if not math.isfinite(value):
+            raise ValueError
     except ValueError:
         return [f"{where}: {row.key} {metric} has the value {line['value']!r}, which is no number; left out"]
     row.units[metric] = line.get("unit") or ""
@@ -376,8 +379,8 @@ def text(found: dict[str, Any], most: int = 20) -> str:
     if same:
         parts.append(f"{same} values are the same on both sides.")
     parts += _list("Status changed", found["status"], lambda x: f"{x['cell']}: {x['a']} in A, {x['b']} in B", most)
-    parts += _list("Only in A", found["only_a"], lambda x: f"{x['cell']} ({x['key']})", most)
-    parts += _list("Only in B", found["only_b"], lambda x: f"{x['cell']} ({x['key']})", most)
+    parts += _list("Only in A", found["only_a"], _named, most)
+    parts += _list("Only in B", found["only_b"], _named, most)
     parts += _list(
         "Metrics on one side",
         found["metrics_on_one_side"],
@@ -414,6 +417,10 @@ def _cells(line: dict[str, Any]) -> list[str]:
         str(line["groups"]),
         f"{line['cells_changed']} of {line['cells']}",
     ]
+
+
+def _named(x: dict[str, Any]) -> str:
+    return x["cell"] + ("" if "/" in x["key"] else f" ({x['key']})")
 
 
 def _some(values: list[str], most: int = 3) -> str:

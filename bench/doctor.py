@@ -1,4 +1,4 @@
-"""`bench doctor`: is this machine ready? Looks, imports nothing heavy, changes nothing."""
+"""`bench doctor`: is this machine ready? Imports nothing heavy; makes the folders it checks."""
 
 from __future__ import annotations
 
@@ -8,44 +8,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import ROOT, plan, provenance, registry, store
+from bench import ROOT, provenance, registry, store
 from bench.choices import owner, raw
 from bench.schema import BenchError
+from bench.settings import folders
+from bench.words import parse, values_of
 
 Check = tuple[str, bool | None, str]  # name, ok (None: worth knowing, not wrong), detail
 
 
 def checks(words: Sequence[str] = ()) -> list[Check]:
     """Python, packages against constraints.txt, folders, data, GPU, launchers."""
-    parsed = {o.key_or_group: plan.values_of(o)[0] for o in plan.parse(words)}
-    settings = plan._settings(
-        {
-            "out": None,
-            "root": None,
-            "cache": None,
-            "reuse": "any",
-            "deadline": None,
-            "shard": None,
-            "trainer": {},
-            "logger": {},
-        }
-        | {k: v for k, v in parsed.items() if k in ("out", "root", "cache")}
-    )
+    given = {o.key_or_group: values_of(o)[0] for o in parse(words)}
+    folder = dict(zip(("out", "root", "cache"), folders(given), strict=True))
     out: list[Check] = [("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]} (3.11 or newer is needed)")]
     out += _packages()
     for name in ("out", "cache"):
         try:
-            store.check_writable(Path(settings[name]))
+            store.check_writable(folder[name])
             out.append(
                 (
                     name,
                     True,
-                    f"{settings[name]} is writable, {shutil.disk_usage(settings[name]).free / 1e9:.0f} GB free",
+                    f"{folder[name]} is writable, {shutil.disk_usage(folder[name]).free / 1e9:.0f} GB free",
                 )
             )
         except BenchError as error:
             out.append((name, False, str(error)))
-    out += _data(Path(settings["root"]), Path(settings["cache"]))
+    out += _data(folder["root"], folder["cache"])
     smi = shutil.which("nvidia-smi")
     out.append(("gpu", None, f"nvidia-smi in {smi}" if smi else "none seen; trainer=cpu runs everything"))
     sha, dirty = provenance.git()

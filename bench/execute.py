@@ -9,16 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from bench import plan, stopping, store
+from bench.context import device
 from bench.plan import Cell
 from bench.schema import BenchError
+from bench.words import results_folder
 
 
 class CellsFailed(Exception):
     """Some cells failed; their rows hold the tracebacks. Raised so that a launcher, too, reports the job as failed."""
 
 
+class Stopped(Exception):
+    """Work is left: the deadline came. The same command goes on."""
+
+
 def execute(overrides: Sequence[str], *, multirun: bool = False) -> float | None:
     """Expand, announce, run. Returns the mean validation metric over the finished cells (the objective of a sweeper)."""
+    store.check_writable(results_folder(overrides))  # before a download, a simulation or a training is wasted on it
     cells = plan.expand(overrides, strict=not multirun, download=True)
     if not cells:
         raise BenchError("nothing to run: this shard or experiment has no cells")
@@ -30,6 +37,8 @@ def execute(overrides: Sequence[str], *, multirun: bool = False) -> float | None
         raise CellsFailed(
             f"{counts['failed']} of {len(cells)} cells failed; their rows hold the tracebacks, the same command tries them again"
         )
+    if counts["stopped"]:
+        raise Stopped("stopped at the deadline with a checkpoint; the same command goes on from it")
     values = [r["validation"] for r in records if r.get("validation") is not None]
     return sum(values) / len(values) if values else None
 
@@ -37,6 +46,7 @@ def execute(overrides: Sequence[str], *, multirun: bool = False) -> float | None
 def run_cells(cells: Sequence[Cell]) -> tuple[Counter[str], list[dict[str, Any]]]:
     """Run cells in order, a line for each; returns how often what happened, and the records of the finished ones."""
     store.check_writable(Path(cells[0].settings["out"]))
+    device(cells[0].settings["trainer"])  # trainer=gpu without a GPU is said now, not once per cell
     for note in dict.fromkeys(f"{c.data.name}: {c.note}" for c in cells if c.note):
         print(("!! " if "STAND-IN" in note else "data ") + note, flush=True)
     counts, records = Counter[str](), []
@@ -46,12 +56,10 @@ def run_cells(cells: Sequence[Cell]) -> tuple[Counter[str], list[dict[str, Any]]
             counts[outcome.split()[0]] += 1
             if record is not None and record.get("status") == "done":
                 records.append(record)
-            if stopping.asked():
-                print(f"asked to stop: {len(cells) - i - 1} cells are left to the same command", flush=True)
+            if stopping.asked() or outcome == "stopped":
+                print(f"asked to stop: the same command goes on ({len(cells) - i - 1} more cells)", flush=True)
                 break
     print("; ".join(f"{n} {what}" for what, n in counts.items()), flush=True)
-    if counts["stopped"]:
-        print("stopped at the deadline with checkpoints; the same command goes on from them", flush=True)
     return counts, records
 
 

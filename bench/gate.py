@@ -10,6 +10,7 @@ from bench import baseline, claims, plan
 from bench.cards import cards
 from bench.execute import run_cells
 from bench.schema import BenchError
+from bench.words import absolute
 
 DEFAULT = "suite=ci"
 
@@ -23,7 +24,7 @@ def gate_words(words: Sequence[str]) -> list[str]:
 
 def gate(words: Sequence[str], say: Callable[[str], None] = print) -> list[str]:
     """Returns a sentence for each thing that broke, with the command that reruns it; none when all holds."""
-    cells = plan.expand(plan.absolute(gate_words(words)), strict=False, download=False)
+    cells = plan.expand(absolute(gate_words(words)), strict=False, download=False)
     if not cells:
         raise BenchError("bench gate: the suite has no cells")
     _, records = run_cells(cells)
@@ -71,7 +72,7 @@ def accept(words: Sequence[str], pattern: str, say: Callable[[str], None] = prin
     """`bench baseline --accept <claim or id>`: run the suite with three seeds (they give the tolerance), print old and new."""
     given = {w.partition("=")[0] for w in words}
     seeds = [] if "seed" in given else ["seed=0,1,2"]
-    cells = plan.expand(plan.absolute([*gate_words(words), *seeds]), strict=False)
+    cells = plan.expand(absolute([*gate_words(words), *seeds]), strict=False)
     chosen = [c for c in cells if _about(c, pattern)]
     if not chosen:
         raise BenchError(

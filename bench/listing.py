@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from bench import plan, registry
+from bench import words as words_of
 from bench.choices import default_data, owner, raw
 from bench.schema import BenchError, describe
+from bench.settings import folders
 
 
 def listing(words: Sequence[str]) -> dict[str, Any]:
     """Methods, data sets and pairs; `method=<name>` or `data=<name>` narrows the answer and adds the fields."""
-    parsed = {o.key_or_group: plan.values_of(o) for o in plan.parse(words)}
+    parsed = {o.key_or_group: words_of.values_of(o) for o in words_of.parse(words)}
     for key in parsed:
         if key not in ("method", "data", "plugins", "root", "cache"):
             raise BenchError(f"bench list takes method=<name>, data=<name>, root= and cache=; {key} is none of them")
-    root, cache = _folders(parsed)
+    _, root, cache = folders({k: parsed[k][0] for k in ("root", "cache") if k in parsed})
     out: dict[str, Any] = {"methods": [], "data": [], "detail": bool({"method", "data"} & parsed.keys())}
     configs = {}
     for group in ("method", "data"):
@@ -62,21 +64,6 @@ def listing(words: Sequence[str]) -> dict[str, Any]:
                 }
             )
     return out
-
-
-def _folders(parsed: dict[str, list[str]]) -> tuple[Path, Path]:
-    cfg: dict[str, Any] = {
-        "cache": parsed.get("cache", [None])[0],
-        "root": parsed.get("root", [None])[0],
-        "out": None,
-        "reuse": "any",
-        "deadline": None,
-        "shard": None,
-        "trainer": {},
-        "logger": {},
-    }
-    settings = plan._settings(cfg)
-    return Path(settings["root"]), Path(settings["cache"])
 
 
 def _instance(cls: type, section: dict[str, Any]) -> Any:
@@ -137,7 +124,7 @@ def planned(words: Sequence[str]) -> dict[str, Any]:
     from bench import cell as cells
     from bench import store
 
-    expanded = plan.expand(plan.absolute(words), strict=True)
+    expanded = plan.expand(words_of.absolute(words), strict=True)
     out = Path(expanded[0].settings["out"]) if expanded else Path()
     past = _past(out)
     rows = []

@@ -7,20 +7,19 @@ import hashlib
 import importlib
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench import CONF, ROOT, registry
+from bench import CONF, registry
 from bench.choices import chosen, closest_field, default_data, field_exists, owner, raw, typed
-from bench.registry import conf_dirs, did_you_mean, options, require_option
+from bench.registry import did_you_mean, options, require_option
 from bench.schema import SCHEMA, BenchError, DataConfig, MethodConfig, MissingData
+from bench.settings import settings as settings_of
+from bench.words import check_overrides, key, parse, products, search_path, value
 
-GROUPS = ("method", "data", "trainer", "logger", "experiment", "suite")
-PLAIN = ("scale", "seed", "fold", "shard", "out", "root", "cache", "reuse", "deadline", "plugins")
 AXES = ("scale", "seed", "fold")  # expanded after composition, so that 25 cells cost one composition
 
 
@@ -67,7 +66,7 @@ class Cell:
     @property
     def command(self) -> str:
         """The command that runs exactly this cell again; folders and placement are left to whoever runs it."""
-        own = [o for o in self.overrides if _key(o).partition(".")[0] in ("method", "data") and "." in _key(o)]
+        own = [o for o in self.overrides if key(o).partition(".")[0] in ("method", "data") and "." in key(o)]
         words = [
             f"method={self.method.name}",
             f"data={self.data.name}",
@@ -85,82 +84,6 @@ def _quote(word: str) -> str:
     return shlex.quote(word)
 
 
-# ------------------------------------------------------------------------------------------ the command line
-
-
-def parse(overrides: Iterable[str]) -> list[Any]:
-    """Hydra's own parser; a word that it cannot read becomes one sentence."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    parser, out = OverridesParser.create(), []
-    for word in overrides:
-        try:
-            out.append(parser.parse_override(word))
-        except HydraException:
-            raise BenchError(f"cannot read {word!r}; write key=value, e.g. method=gbw_rbn or seed=0,1") from None
-    return out
-
-
-def values_of(override: Any) -> list[str]:
-    """The values of an override as text: several for a sweep (a,b or range(...)), else one."""
-    if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    return [override.get_value_string()]
-
-
-def check_overrides(overrides: Sequence[str]) -> list[str]:
-    """Refuse unknown groups, options and fields with a did-you-mean; return the overrides as Hydra needs them.
-
-    Fields of a method or data set live in its dataclass, not in its YAML, so `method.theta=0.5` is handed to Hydra as
-    `++method.theta=0.5`; that the field exists and takes the value is checked here and on `typed`.
-    """
-    parsed = parse(overrides)
-    picked: dict[str, list[str]] = {}
-    for o in parsed:
-        if o.key_or_group in GROUPS:
-            picked[o.key_or_group] = values_of(o)
-            for name in picked[o.key_or_group]:
-                if name != "null":
-                    require_option(o.key_or_group, name)
-    many = bool({"experiment", "suite"} & picked.keys())
-    out = []
-    for word, o in zip(overrides, parsed, strict=True):
-        head, _, rest = o.key_or_group.partition(".")
-        if head in ("method", "data") and rest:
-            names = picked.get(head) or ([] if many else _default_names(head, picked))
-            if names and not any(field_exists(head, n, rest.split(".")) for n in names):
-                raise BenchError(f"{head}.{rest} is no field of {' or '.join(names)}{closest_field(head, names, rest)}")
-            word = "++" + word.lstrip("+")
-        elif head in ("trainer", "logger") and rest and not word.startswith("+"):
-            known = _section_keys(head, picked.get(head, ["cpu" if head == "trainer" else "csv"])[0])
-            if rest not in known:
-                raise BenchError(f"{head}.{rest} is unknown{did_you_mean(rest, known)}")
-        elif head not in (*GROUPS, *PLAIN, "hydra") and not o.key_or_group.startswith("hydra/"):
-            raise BenchError(f"{o.key_or_group} is unknown{did_you_mean(o.key_or_group, (*GROUPS, *PLAIN))}")
-        out.append(word)
-    return out
-
-
-def _default_names(head: str, picked: dict[str, list[str]]) -> list[str]:
-    methods = picked.get("method", ["gbw_rbn"])
-    return methods if head == "method" else [d for d in map(default_data, methods) if d]
-
-
-def _section_keys(group: str, option: str) -> set[str]:
-    section = raw(group, option)
-    keys = {k for k in section if k != "defaults"}
-    for base in section.get("defaults") or []:
-        keys |= _section_keys(group, base)
-    return keys
-
-
-def search_path() -> str:
-    """The Hydra override that adds the conf/ folders of plugin packages."""
-    extra = [f"file://{p}" for p in conf_dirs() if p != CONF]
-    return f"hydra.searchpath=[{','.join(extra)}]"
-
-
 # ------------------------------------------------------------------------------------------ expansion
 
 
@@ -170,26 +93,39 @@ def expand(overrides: Sequence[str], *, strict: bool = True, download: bool = Fa
     Parameters
     ----------
     overrides : words as on the command line; sweeps (`seed=0,1`), `experiment=` and `suite=` are expanded.
-    strict : a pair that does not fit raises BenchError when nothing else is asked for; else it becomes a skipped cell.
+    strict : a pair that does not fit raises BenchError when nothing else is asked for; else it becomes a skipped cell, and
+        a field that only some methods have is applied to those.
     download : whether `data.source=auto` may fetch absent files (a run does, `bench plan` does not).
     """
     words = check_overrides(overrides)
+    lines = products(words)
+    found: dict[str, Cell] = {}
+    if strict:
+        check_fields(words)
     with composing():
-        jobs = [job for product in _products(words) for job in _jobs(product)]
-        cells = [cell for job in jobs for cell in _cells(job, download)]
-    unused = [
-        w
-        for w in words
-        if w.lstrip("+").startswith(("method.", "data.")) and not any(w in j or _hits(w, j) for j in jobs)
-    ]
-    if unused:
-        raise BenchError(f"{unused[0].lstrip('+')}: no cell of this experiment has that field; see `bench plan`")
-    unique = list({c.key: c for c in cells}.values())
+        for line in lines:
+            jobs = _jobs(line, lenient=len(lines) > 1 or not strict)
+            cells = {c.key: c for job in jobs for c in _cells(job, download)}
+            shard = next((o.value() for o in parse(w for w in line if key(w) == "shard")), None)
+            found |= {c.key: c for c in _shard(shard, list(cells.values()))}
+    unique = list(found.values())
     if strict and unique and all(c.skip for c in unique):
-        fitting = [n for n in options("data") if n and fits_name(unique[0].method, n)]
+        fitting = [n for n in options("data") if fits_name(unique[0].method, n)]
         raise BenchError(f"{unique[0].skip}; what fits: {', '.join(fitting) or 'no data set here'}")
-    shard = unique[0].settings["shard"] if unique else None
-    return unique if shard is None else unique[_shard(shard)]
+    return unique
+
+
+def check_fields(words: Sequence[str]) -> None:
+    """Raise BenchError for a field that no cell of the whole command has: elsewhere it is applied where it exists."""
+    wanted = {key(w) for w in words if key(w).startswith(("method.", "data."))}
+    if not wanted:
+        return
+    with composing():
+        jobs = [job for line in products(check_overrides(words)) for job in _jobs(line, lenient=True)]
+    for name in sorted(wanted - {key(w) for job in jobs for w in job}):
+        head, _, rest = name.partition(".")
+        picked = sorted({value(w) for job in jobs for w in job if key(w) == head})
+        raise BenchError(f"{name}: no cell of this command has that field{closest_field(head, picked, rest)}")
 
 
 def keys_of(cells: Iterable[Cell]) -> set[str]:
@@ -203,50 +139,32 @@ def fits_name(method: MethodConfig, data: str) -> bool:
     return method.fits(config) is None
 
 
-def _hits(word: str, job: list[str]) -> bool:
-    """A sweep override reaches a job as one of its values."""
-    key = word.lstrip("+").partition("=")[0]
-    return any(w.lstrip("+").partition("=")[0] == key for w in job)
-
-
-def _shard(shard: Any) -> slice:
-    ok = (
-        isinstance(shard, list)
-        and len(shard) == 2
-        and all(isinstance(i, int) for i in shard)
-        and 0 <= shard[0] < shard[1]
-    )
-    if not ok:
+def _shard(shard: Any, cells: list[Cell]) -> list[Cell]:
+    """Every n-th cell from the i-th on, for shard=[i,n]."""
+    if shard is None:
+        return cells
+    whole = isinstance(shard, list) and len(shard) == 2 and all(isinstance(i, int) for i in shard)
+    if not whole or not 0 <= shard[0] < shard[1]:
         raise BenchError(f"shard={shard} must be [i,n] with 0 <= i < n, e.g. shard=[0,4]")
-    return slice(shard[0], None, shard[1])
+    return cells[shard[0] :: shard[1]]
 
 
-def _products(words: Sequence[str]) -> list[list[str]]:
-    """Every combination of the swept values."""
-    axes = []
-    for word, o in zip(words, parse(words), strict=True):
-        key = word.partition("=")[0]
-        axes.append([f"{key}={v}" for v in values_of(o)] if o.is_sweep_override() else [word])
-    return [list(combination) for combination in itertools.product(*axes)]
+def _jobs(words: list[str], lenient: bool = False) -> list[list[str]]:
+    """One list of overrides per job: the words themselves, or each combination of each grid of an experiment.
 
-
-def _key(word: str) -> str:
-    return word.lstrip("+").partition("=")[0]
-
-
-def _jobs(words: list[str]) -> list[list[str]]:
-    """One list of overrides per job: the words themselves, or each combination of each grid of an experiment."""
-    picks = {_key(w): w.partition("=")[2] for w in words if _key(w) in ("experiment", "suite")}
+    `lenient` drops fields that the method or data set of a job does not have, as in the jobs of an experiment.
+    """
+    picks = {key(w): value(w) for w in words if key(w) in ("experiment", "suite")}
     picks = {k: v for k, v in picks.items() if v != "null"}
-    own = [w for w in words if _key(w) not in ("experiment", "suite")]
+    own = [w for w in words if key(w) not in ("experiment", "suite")]
     if not picks:
-        return [own]
+        return [_applicable(own) if lenient else own]
     if len(picks) == 2:
         raise BenchError("experiment and suite exclude each other: a suite is a list of experiments; give one of them")
     jobs = []
     for name, extra in _experiments(picks):
         given = [*extra, *own]
-        keys = {_key(w) for w in given}
+        keys = {key(w) for w in given}
         for grid in _section("experiment", name).get("cells") or []:
             if "plugins" in grid:
                 raise BenchError(
@@ -289,12 +207,12 @@ def _text(value: Any) -> str:
 
 def _applicable(words: list[str]) -> list[str]:
     """Drop fields that this job's method or data set does not have: an override reaches every cell that has the field."""
-    pick = {_key(w): w.partition("=")[2] for w in words if _key(w) in ("method", "data")}
+    pick = {key(w): value(w) for w in words if key(w) in ("method", "data")}
     pick.setdefault("method", "gbw_rbn")
     pick.setdefault("data", default_data(pick["method"]) or "")
     out = []
     for w in words:
-        head, _, rest = _key(w).partition(".")
+        head, _, rest = key(w).partition(".")
         if head in ("method", "data") and rest and pick[head] and not field_exists(head, pick[head], rest.split(".")):
             continue
         out.append(w)
@@ -339,18 +257,18 @@ def _section(group: str, name: str) -> dict[str, Any]:
 
 
 def _cells(words: list[str], download: bool) -> list[Cell]:
-    plain = [w for w in words if _key(w) in AXES]
-    cfg = dict(_compose(tuple(w for w in words if _key(w) not in AXES and not _key(w).startswith("hydra"))))
+    plain = [w for w in words if key(w) in AXES]
+    cfg = dict(_compose(tuple(w for w in words if key(w) not in AXES and not key(w).startswith("hydra"))))
     for o in parse(plain):
         cfg[o.key_or_group] = o.value()
     if not cfg.get("data"):
         raise BenchError(
             f"data is not chosen and method={cfg['method']['name']} names no default; add data=<name>, see `bench list`"
         )
-    settings = _settings(cfg)
+    settings = settings_of(cfg)
     scale = str(cfg["scale"])
     method, data = typed("method", cfg["method"], scale), typed("data", cfg["data"], scale)
-    skip = method.fits(data)
+    skip, folds = method.fits(data), pick_folds(data, cfg["fold"])
     if skip:  # nothing of the data is touched for a pair that cannot run
         source, note = data.sources[0], ""
     else:
@@ -359,11 +277,9 @@ def _cells(words: list[str], download: bool) -> list[Cell]:
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise BenchError(f"seed={seed} must be a whole number from 0 on, or a list of them, e.g. seed=[0,1]")
-    own = [w for w in words if _key(w) not in (*AXES, "shard") and not _key(w).startswith("hydra")]
+    own = [w for w in words if key(w) not in (*AXES, "shard") and not key(w).startswith("hydra")]
     return [
-        Cell(method, data, scale, seed, fold, source, note, settings, own, skip)
-        for seed in seeds
-        for fold in pick_folds(data, cfg["fold"])
+        Cell(method, data, scale, seed, fold, source, note, settings, own, skip) for seed in seeds for fold in folds
     ]
 
 
@@ -385,30 +301,6 @@ def pick_folds(data: DataConfig, pick: Any) -> list[str]:
     return out
 
 
-def _settings(cfg: dict[str, Any]) -> dict[str, Any]:
-    cache = (
-        Path(cfg["cache"] or os.environ.get("BENCH_CACHE") or Path.home() / ".cache" / "holonomy")
-        .expanduser()
-        .absolute()
-    )
-    root = Path(cfg["root"] or os.environ.get("BENCH_DATA") or cache / "data").expanduser().absolute()
-    if cfg["reuse"] not in ("any", "fresh"):
-        raise BenchError(
-            f"reuse={cfg['reuse']} is unknown; use any (keep finished cells) or fresh (rerun those whose code changed)"
-        )
-    out = Path(cfg["out"] or ROOT / "results").expanduser().absolute()
-    return {
-        "out": str(out),
-        "root": str(root),
-        "cache": str(cache),
-        "reuse": cfg["reuse"],
-        "deadline": cfg["deadline"],
-        "shard": cfg["shard"],
-        "trainer": cfg["trainer"],
-        "logger": cfg["logger"],
-    }
-
-
 # ------------------------------------------------------------------------------------------ real or stand-in
 
 _resolved: dict[Any, tuple[str, str]] = {}
@@ -428,6 +320,10 @@ def resolve(data: DataConfig, root: Path, cache: Path, download: bool) -> tuple[
 
 
 def _resolve(data: DataConfig, root: Path, cache: Path, download: bool) -> tuple[str, str]:
+    if data.source == "real" and "real" not in data.available():
+        raise MissingData(
+            f"data.source=real: there are no real data behind {data.name} with these choices; drop the word"
+        )
     if data.source == "synthetic" or "real" not in data.available():
         if "synthetic" not in data.available():
             raise BenchError(f"data.source=synthetic: {data.name} has no synthetic stand-in; use data.source=real")
@@ -442,7 +338,7 @@ def _resolve(data: DataConfig, root: Path, cache: Path, download: bool) -> tuple
         try:
             fetch_real(data, root, cache)
             return "real", f"real files, just fetched into {data.where(root, cache)}"
-        except MissingData as error:
+        except BenchError as error:
             missing = f"{missing} and could not be fetched ({error})"
     if "synthetic" not in data.available():
         raise MissingData(f"{missing}; {get}")
@@ -454,24 +350,9 @@ def fetch_real(data: DataConfig, root: Path, cache: Path) -> None:
     module = importlib.import_module(data.adapter.partition(":")[0])
     if not hasattr(module, "fetch"):
         raise MissingData(f"{data.name} offers no download")
-    module.fetch(data, root, cache)
-
-
-def absolute(words: Sequence[str]) -> list[str]:
-    """Folders given relative to the working directory, made absolute: a launcher may start jobs elsewhere."""
-    out = []
-    for w in words:
-        key, _, value = w.partition("=")
-        if key in ("out", "root", "cache") and value not in ("", "null"):
-            w = f"{key}={Path(value.strip(chr(34) + chr(39))).expanduser().absolute()}"
-        out.append(w)
-    return out
-
-
-def sweep_folder(words: Sequence[str]) -> str:
-    """Where a sweep keeps its own files (Hydra's record, launcher logs): below the results, so that no other folder fills."""
-    from datetime import datetime
-
-    out = next((w.partition("=")[2] for w in absolute(words) if w.startswith("out=")), "null")
-    base = ROOT / "results" if out in ("", "null") else Path(out)
-    return str(base / ".sweeps" / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}")
+    try:
+        module.fetch(data, root, cache)
+    except OSError as error:
+        raise MissingData(
+            f"{root} cannot be written: {error.strerror}; set root= or BENCH_DATA to a folder that can"
+        ) from None

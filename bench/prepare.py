@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from bench import plan
 from bench.registry import options
 from bench.schema import BenchError
+from bench.settings import folders
+from bench.words import absolute, check_overrides, key, parse, values_of
 
 
 def prepare(words: Sequence[str], say: Callable[[str], None] = print) -> list[dict[str, Any]]:
@@ -16,16 +17,15 @@ def prepare(words: Sequence[str], say: Callable[[str], None] = print) -> list[di
     from bench.choices import typed
     from datasets.files import verified
 
-    names = [v for o in plan.parse(words) if o.key_or_group == "data" for v in plan.values_of(o)]
+    names = [v for o in parse(words) if o.key_or_group == "data" for v in values_of(o)]
     if not names:
         raise BenchError(f"name the data, e.g. bench prepare data=bci; there is {', '.join(options('data'))}")
     done = []
-    checked = [w for w in plan.absolute(plan.check_overrides(words)) if plan._key(w) != "data"]
+    checked = [w for w in absolute(check_overrides(words)) if key(w) != "data"]
     for name in names:
         with plan.composing():
             cfg = dict(plan._compose((*checked, f"data={name}")))
-        settings = plan._settings(cfg)
-        root, cache = Path(settings["root"]), Path(settings["cache"])
+        _, root, cache = folders(cfg)
         data = typed("data", cfg["data"], "reduced")
         data.source = (
             "real"  # asked for by name: also where a provider publishes no checksum, which `auto` never fetches

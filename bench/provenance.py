@@ -13,6 +13,7 @@ from typing import Any
 
 from bench import ROOT
 from bench.registry import FOLDER
+from bench.schema import TrainConfig
 
 PACKAGES = (
     "torch",
@@ -59,6 +60,8 @@ def git() -> tuple[str | None, bool | None]:
         ).stdout.strip()
 
     try:
+        if Path(ask("rev-parse", "--show-toplevel")).resolve() != ROOT:
+            return None, None  # a copy inside another repository: its commit says nothing about this code
         return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--", ".", ":!results"))
     except (OSError, subprocess.SubprocessError):
         return None, None
@@ -80,22 +83,28 @@ def _cpu_name() -> str:
 
 
 @functools.cache
-def folder_digest(folder: Path) -> str:
-    """sha256 over the Python files below a folder, by name and content."""
+def folder_digest(folder: Path, deep: bool = True) -> str:
+    """sha256 over the code and tables (.py, .json) of a folder, by name and content; with `deep`, of those below it."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(p for p in (folder.rglob("*") if deep else folder.glob("*")) if p.suffix in (".py", ".json")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
 def code_fp(method: Any, data: Any) -> str:
-    """Fingerprint of the code behind a cell: the method's folder and parts, shared mathematics and layers, the adapter."""
+    """Fingerprint of the code behind a cell: the method's folder and parts, shared mathematics and layers, the adapter with
+    the files that it shares with its neighbours, and the training loop where the frame trains."""
     models = [method.use or method.name, method.name, *method.parts(), "geometry", "nn"]
-    folders = [
-        *_folders(FOLDER["method"], models),
-        *_folders(FOLDER["data"], [(data.use or data.name).replace(".", "/")]),
+    folders = _folders(FOLDER["method"], models)
+    steps = (data.use or data.name).split(".")
+    adapter = _folders(FOLDER["data"], ["/".join(steps)])
+    shared = [p for i in range(len(steps)) for p in _folders(FOLDER["data"], ["/".join(steps[:i])])]
+    digests = [f"{f.name}{folder_digest(f)}" for f in [*folders, *adapter]] + [
+        folder_digest(f, deep=False) for f in shared
     ]
-    return hashlib.sha256("".join(f"{f.name}{folder_digest(f)}" for f in folders).encode()).hexdigest()[:16]
+    if isinstance(method, TrainConfig):
+        digests.append(hashlib.sha256((ROOT / "bench" / "train.py").read_bytes()).hexdigest())
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 def _folders(root: str, names: Iterable[str]) -> list[Path]:

@@ -24,7 +24,7 @@ _packages: list[str] = []
 def use_plugins(names: Iterable[str]) -> None:
     """Add packages laid out as this project (models/, datasets/, conf/). Only the command line and BENCH_PLUGINS name them."""
     for name in names:
-        if importlib.util.find_spec(name) is None:
+        if not name.isidentifier() or importlib.util.find_spec(name) is None:
             raise BenchError(
                 f"plugins: there is no package {name!r} on the Python path; install it or add its folder to PYTHONPATH"
             )
@@ -70,8 +70,48 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def require_option(group: str, name: str) -> None:
+    """Raise BenchError for an option that is missing, or whose YAML reaches beyond its own group."""
     if name not in options(group):
         raise BenchError(f"{group}={name} is unknown{did_you_mean(name, options(group))}")
+    vet(group, options(group)[name])
+
+
+TOP = {"experiment": {"title", "cells"}, "suite": {"experiments", "overrides"}}
+
+
+@functools.cache
+def vet(group: str, path: Path) -> None:
+    """A YAML may only fill its own group: with another package header it could set Hydra's own nodes, which name code.
+
+    Experiments and suites have fixed keys; a method's `defaults` may only choose its data, a trainer's its base.
+    """
+    import yaml
+
+    text = path.read_text()
+    try:
+        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    except yaml.YAMLError as error:
+        raise BenchError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); mend that line") from None
+    if not isinstance(content, dict):
+        raise BenchError(f"{path}: must be a mapping of keys to values")
+    packages = [line.split()[2:] for line in text.splitlines() if line.lstrip("# ").startswith("@package")]
+    if packages != ([[group]] if group in TOP else []):
+        need = f"its first line must be `# @package {group}`" if group in TOP else "remove its @package line"
+        raise BenchError(f"{path}: a file of the group {group} fills only that group; {need}")
+    unknown = sorted(set(content) - TOP[group]) if group in TOP else []
+    if unknown:
+        raise BenchError(f"{path}: {unknown[0]} is no key of a {group}{did_you_mean(unknown[0], TOP[group])}")
+    for entry in content.get("defaults") or []:
+        data = group == "method" and isinstance(entry, dict) and list(entry) == ["override /data@_global_.data"]
+        base = (
+            group in ("trainer", "logger", "data")
+            and isinstance(entry, str)
+            and not entry.startswith(("/", "override"))
+        )
+        if not (data or base):
+            raise BenchError(
+                f"{path}: the defaults entry {entry!r} is not allowed; a method may only say override /data@_global_.data: <name>"
+            )
 
 
 @functools.cache

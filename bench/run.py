@@ -20,7 +20,7 @@ def job(_: Any) -> float | None:
     from hydra.types import RunMode
 
     from bench import registry
-    from bench.execute import CellsFailed, execute
+    from bench.execute import CellsFailed, Stopped, execute
 
     add_root()  # a launcher may have started this job in a fresh process
     registry.use_plugins(registry.plugins_from())
@@ -29,39 +29,68 @@ def job(_: Any) -> float | None:
         return execute(list(hydra.overrides.task), multirun=True)
     try:
         return execute(list(hydra.overrides.task))
-    except (BenchError, CellsFailed) as error:  # one sentence instead of Hydra's traceback
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2 if isinstance(error, BenchError) else 1) from None
+    except (BenchError, CellsFailed, Stopped) as error:  # one sentence instead of Hydra's traceback
+        print(f"error: {error}" if not isinstance(error, Stopped) else str(error), file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, BenchError) else 1 if isinstance(error, CellsFailed) else 75) from None
     except BrokenPipeError:  # `bench run ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
 
 
+WITH_VALUE = (
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+    "--config-dir",
+    "-cd",
+    "--config-name",
+    "-cn",
+    "--info",
+    "--experimental-rerun",
+)
+ASKING = ("--help", "-h", "--hydra-help", "--info", "--cfg", "-c", "--shell-completion", "-sc")  # nothing is run
+
+
+def split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """(overrides, Hydra's flags with their values)."""
+    overrides, flags, rest = [], [], list(argv)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        flags.append(word)
+        if word in WITH_VALUE and rest and not rest[0].startswith("-") and "=" not in rest[0]:
+            flags.append(rest.pop(0))
+    return overrides, flags
+
+
 def main(argv: list[str]) -> int:
-    """Check the command line, then hand it to Hydra. Returns the exit code: 0 done, 1 a cell failed, 2 a mistake in the words."""
+    """Check the command line, then hand it to Hydra.
+
+    Exit codes: 0 done, 1 a cell failed, 2 a mistake in the words, 75 stopped by deadline or signal with work left.
+    """
     import hydra
 
-    from bench import plan, registry
+    from bench import plan, words
 
-    words = [w for w in argv if not w.startswith("-")]
-    flags = [w for w in argv if w.startswith("-")]
-    for o in plan.parse([w for w in words if w.startswith("plugins=")]):
-        value = o.value()
-        os.environ["BENCH_PLUGINS"] = ",".join(value if isinstance(value, list) else [str(value)])
-    registry.use_plugins(registry.plugins_from())
-    checked = plan.check_overrides(words)
-    if not {"-m", "--multirun", "--help", "--hydra-help", "--info", "--cfg", "-c"} & {
-        f.partition("=")[0] for f in flags
-    }:
-        for o in plan.parse(words):
+    given, flags = split(argv)
+    names = {f.partition("=")[0] for f in flags}
+    multirun = bool({"-m", "--multirun"} & names)
+    words.adopt_plugins(given)
+    checked = words.check_overrides(given)
+    if multirun:
+        plan.check_fields(given)
+    elif not names & set(ASKING):
+        for o in words.parse(given):
             if o.is_sweep_override():
                 raise BenchError(f"{o.key_or_group} has several values; add --multirun (-m) to sweep over them")
-    extra = [plan.search_path()] + [f"hydra.sweep.dir={plan.sweep_folder(words)}"] * (
-        "-m" in flags or "--multirun" in flags
-    )
-    given = {w.partition("=")[0] for w in words}
-    sys.argv = ["bench run", *flags, *plan.absolute(checked), *[e for e in extra if e.partition("=")[0] not in given]]
-    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    extra = [words.search_path()]
+    if multirun:
+        extra.append(words.quoted("hydra.sweep.dir", words.sweep_folder(given)))
+    known = {words.key(w) for w in given}
+    sys.argv = ["bench run", *words.absolute(checked), *(e for e in extra if words.key(e) not in known), *flags]
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")(job)()
     sys.stdout.flush()  # a closed pipe shows here, not in Python's last breath
     return 0

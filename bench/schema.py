@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -192,7 +192,8 @@ class Task(Protocol):
     """How predictions on the test split are scored: the same code for every method on that data.
 
     `main` names the metric that rankings use. `score(bundle, predictions)` gets the arrays a method returned.
-    `trivial(bundle)` gives the predictions of the trivial predictor, fitted on the training split.
+    `trivial(bundle)` gives the predictions of the trivial predictor, fitted on the training split. A task may also have
+    `figures(bundle, predictions) -> {name: matplotlib figure}`, stored beside every row.
     """
 
     main: str
@@ -229,6 +230,27 @@ class Classification:
             auc = (rank[y == 1].sum() - pos * (pos + 1) / 2) / (pos * (len(y) - pos))
             metrics.append(Metric("roc_auc", float(auc)))
         return metrics
+
+    def figures(self, bundle: Bundle, predictions: Mapping[str, Any]) -> dict[str, Any]:
+        """The confusion matrix: rows true classes, columns predicted ones, counts; row-normalised shading."""
+        import numpy as np
+        from matplotlib.figure import Figure
+
+        if bundle.n_out > 40:  # no longer readable
+            return {}
+        guess, y = np.asarray(predictions["y_score"]).argmax(1), np.asarray(bundle.test.y)
+        count = np.zeros((bundle.n_out, bundle.n_out), dtype=int)
+        np.add.at(count, (y, guess), 1)
+        names = [str(n) for n in bundle.meta.get("class_names") or range(bundle.n_out)]
+        figure = Figure(figsize=(0.5 * bundle.n_out + 2, 0.5 * bundle.n_out + 1.5))
+        axes = figure.add_subplot(xlabel="predicted", ylabel="true", title=f"{bundle.group}: {(guess == y).mean():.3f}")
+        axes.imshow(count / np.maximum(count.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+        axes.set_xticks(range(bundle.n_out), names, rotation=90)
+        axes.set_yticks(range(bundle.n_out), names)
+        if bundle.n_out <= 12:
+            for i, j in np.ndindex(*count.shape):
+                axes.text(j, i, str(count[i, j]), ha="center", va="center", fontsize=8)
+        return {"confusion": figure}
 
     def trivial(self, bundle: Bundle) -> dict[str, Any]:
         """The class frequencies of the training split, for every test sample: the majority class."""
@@ -370,6 +392,3 @@ def describe(config: type) -> list[tuple[str, Any, str]]:
             default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
             rows.append((f.name, default, f.metadata.get("help", "")))
     return rows
-
-
-Loader = Callable[..., Bundle]

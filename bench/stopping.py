@@ -12,6 +12,7 @@ from typing import Any
 
 GRACE_S = 20.0  # how long after the signal an epoch may still end by itself; then the last checkpoint on disk must do
 
+START = time.monotonic()  # about when the command began: `deadline` counts from here, over all its cells
 SIGNALS = [getattr(signal, s) for s in ("SIGTERM", "SIGUSR1") if hasattr(signal, s)]
 
 _watched: list[int] = []  # signals that `watch` has taken over at present

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
@@ -55,11 +56,12 @@ def read_cell(folder: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_bytes())
         schema = record["schema"]
+        newer = schema > SCHEMA
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
         raise BenchError(f"{path} is not a readable row; delete it and run the cell again") from None
-    if schema > SCHEMA:
+    if newer:
         raise BenchError(
             f"{path} was written by a newer version (schema {schema}, this one reads {SCHEMA}); update Holonomy"
         )
@@ -165,6 +167,18 @@ def check_writable(out: Path, need_mb: float = 50.0) -> None:
 # ------------------------------------------------------------------------------------------ locks
 
 
+@functools.cache
+def _machine() -> str:
+    """Names one process table: two containers of one host name, or one machine before and after a boot, differ."""
+    parts = [socket.gethostname()]
+    try:
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
+        parts.append(os.readlink("/proc/self/ns/pid").strip("pid:[]"))
+    except OSError:
+        pass
+    return "/".join(parts)
+
+
 def _born(pid: int) -> str:
     """Start time of a process, so that a reused pid is not taken for the one that wrote the lock."""
     try:
@@ -180,7 +194,29 @@ def _alive(pid: int, born: str) -> bool:
         return False
     except PermissionError:
         return True
-    return not born or _born(pid) == born
+    return not _zombie(pid) and (not born or _born(pid) == born)
+
+
+def _zombie(pid: int) -> bool:
+    """Whether a killed process only waits to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def _read_lock(path: Path) -> tuple[dict[str, Any], float] | None:
+    try:
+        return json.loads(path.read_text() or "{}"), time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}, STALE_S + 1
+
+
+def _dead(info: dict[str, Any], age: float) -> bool:
+    here = info.get("host") == _machine()
+    return age > STALE_S or (here and not _alive(info.get("pid", -1), info.get("born", "")))
 
 
 class Lock:
@@ -190,8 +226,8 @@ class Lock:
     when its process is dead (same host) or its time stamp is older than STALE_S (any host).
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "lock"
+    def __init__(self, folder: Path, name: str = "lock") -> None:
+        self.path = folder / name
         self.token = uuid.uuid4().hex
         self.holder = ""
         self._stop = threading.Event()
@@ -209,13 +245,13 @@ class Lock:
 
     def _create(self) -> bool:
         # written elsewhere and linked in place: the name never shows an empty or half-written lock
-        me = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid()), "token": self.token}
-        draft = self.path.with_name(f".lock.{self.token}")
+        me = {"host": _machine(), "pid": os.getpid(), "born": _born(os.getpid()), "token": self.token}
+        draft = self.path.with_name(f".lock.{os.getpid()}.{self.token}")
         draft.write_text(json.dumps(me))
         try:
             os.link(draft, self.path)
             return True
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):  # held, or the draft was swept away
             return False
         finally:
             draft.unlink(missing_ok=True)
@@ -226,32 +262,22 @@ class Lock:
         if seen is None:
             return True
         info, age = seen
-        here = info.get("host") == socket.gethostname()
-        dead = not _alive(info.get("pid", -1), info.get("born", "")) if here else age > STALE_S
-        if not dead and age <= STALE_S:
+        if not _dead(info, age):
             self.holder = f"process {info.get('pid')} on {info.get('host')}"
             return False
-        # rename first: of several that see the dead lock only one gets it; a living lock renamed by a latecomer is put back
-        grave = self.path.with_name(f".lock.dead.{self.token}")
-        try:
-            os.rename(self.path, grave)
-        except FileNotFoundError:
-            return True
-        if json.loads(grave.read_text() or "{}").get("token") != info.get("token"):
-            try:
-                os.link(grave, self.path)
-            except FileExistsError:
-                pass
-        grave.unlink(missing_ok=True)
+        # of several that see the dead lock the holder of a lock on this very lock removes it; a breaker killed here is broken in turn
+        guard = Lock(self.path.parent, f".lock.dead.{info.get('token')}")
+        with guard as mine:
+            seen = self._read() if mine else None
+            if seen is not None and seen[0].get("token") == info.get("token"):
+                self.path.unlink(missing_ok=True)
+        if not mine:
+            self.holder = guard.holder
+            time.sleep(0.01)
         return True
 
     def _read(self) -> tuple[dict[str, Any], float] | None:
-        try:
-            return json.loads(self.path.read_text() or "{}"), time.time() - self.path.stat().st_mtime
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            return {}, STALE_S + 1
+        return _read_lock(self.path)
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_S):
@@ -278,6 +304,30 @@ def holder(folder: Path) -> str:
     if seen is None:
         return ""
     info, age = seen
-    if info.get("host") == socket.gethostname() and not _alive(info.get("pid", -1), info.get("born", "")):
+    if info.get("host") == _machine() and not _alive(info.get("pid", -1), info.get("born", "")):
         return ""
     return f"process {info.get('pid')} on {info.get('host')}" if age <= STALE_S else ""
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary files of killed writers; call it under the cell's lock. A lock in the making stays while its process lives."""
+    for path in [*folder.glob(".*"), *folder.glob("last.*.part")]:
+        if path.is_file() and (not path.name.startswith(".lock.") or _abandoned(path)):
+            path.unlink(missing_ok=True)
+
+
+def _abandoned(draft: Path) -> bool:
+    """Whether nobody alive is making this lock; an empty one has its process in its name."""
+    seen = _read_lock(draft)
+    if seen is None or seen[0]:
+        return seen is not None and _dead(*seen)
+    pid = draft.name.split(".")[2]
+    return not pid.isdigit() or not _alive(int(pid), "")
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a killed writer left beside a finished row: its lock and temporary files."""
+    if any(name == "lock" or name.startswith(".") or name.endswith(".part") for name in os.listdir(folder)):
+        with Lock(folder) as mine:
+            if mine:
+                sweep(folder)

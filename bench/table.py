@@ -36,7 +36,7 @@ def tables(records: Iterable[dict[str, Any]]) -> list[Table]:
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for r in records:
         if r.get("status") == "done" and r.get("metrics"):
-            choices = variant(r["identity"]["data"][2])
+            choices = variant(own_choices(r, "data"))
             groups.setdefault(
                 (r["data"], choices, r["origin"], r["scale"], r.get("main") or r["metrics"][0]["metric"]), []
             ).append(r)
@@ -48,24 +48,31 @@ def variant(chosen: dict[str, Any]) -> str:
     return ", ".join(f"{k}={v}" for k, v in sorted(chosen.items()))
 
 
-def presets(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Choices common to all rows of a method: left out of its name."""
-    common: dict[str, dict[str, Any]] = {}
-    for r in records:
-        chosen = r["identity"]["method"][2]
-        have = common.setdefault(r["method"], dict(chosen))
-        for k in list(have):
-            if chosen.get(k) != have[k]:
-                del have[k]
-    return common
+@functools.cache
+def preset(group: str, name: str, scale: str) -> dict[str, Any]:
+    """The choices that an option's own YAML makes at a scale; empty when there is no such option here."""
+    from bench.choices import chosen, raw, typed
+
+    try:
+        section = {k: v for k, v in raw(group, name).items() if k != "defaults"}
+        return chosen(typed(group, section, scale))
+    except BenchError:
+        return {}
+
+
+def own_choices(record: dict[str, Any], group: str) -> dict[str, Any]:
+    """What a row chose beside its preset: nothing that can change a number is left out of a table."""
+    chosen, usual = record["identity"][group][2], preset(group, record[group], record["scale"])
+    stand_in = {"twin"} if record["origin"] == "real" else set()
+    own = {k: v for k, v in chosen.items() if usual.get(k) != v}
+    return own | {k: "default" for k in usual if k not in chosen and k not in stand_in}
 
 
 def labels(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The name of each row's line in its table: the method, and what tells its variant from the others."""
-    common = presets(rows)
     out = []
     for r in rows:
-        own = {k: v for k, v in r["identity"]["method"][2].items() if k not in common[r["method"]]}
+        own = own_choices(r, "method")
         suffix = f" ({variant(own)})" if own else ""
         out.append(r["method"] + suffix + (" (transductive)" if r.get("transductive") else ""))
     return out
@@ -123,6 +130,9 @@ def _notes(records: list[dict[str, Any]], metric: str, first: dict[str, Any], or
         notes.append("SYNTHETIC stand-in data: these numbers say nothing about the real data set.")
     if origin == "simulated":
         notes.append("Simulated data.")
+    ill = [r["facts"]["ill_share"] for r in records if "ill_share" in (r.get("facts") or {})]
+    if ill:
+        notes.append(f"Share of trials with a covariance of condition number above 1e5: {sum(ill) / len(ill):.3f}.")
     machines = sorted({f"{r['cpu']}, {r['threads']} thread(s), torch {r['versions'].get('torch')}" for r in records})
     shas = sorted({(r["git_sha"] or "no git")[:10] + ("+" if r["dirty"] else "") for r in records})
     notes.append(f"{len(records)} cells; {'; '.join(machines)}; code {', '.join(shas)}.")
@@ -144,8 +154,8 @@ def paper(method: str, data: str, metric: str, scale: str, origin: str) -> tuple
     if origin == "synthetic_twin":
         return text, "synthetic data: not comparable"
     if scale != "paper":
-        return text, f"{scale} scale: not comparable"
-    return text, n.get("protocol_note") or "see `bench report` and REPRODUCTION.md"
+        return text, f"{scale} scale: not comparable" + (f"; {n['note']}" if n.get("note") else "")
+    return text, n.get("note") or "see results/REPRODUCTION.md"
 
 
 @functools.cache

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench import ddp, stopping
-from bench.context import Context, DeadlineReached
+from bench.context import Context, DeadlineReached, seed_all
 from bench.schema import Arrays, Bundle, Metric, Result, load_object
 
 load_object("models.nn.torchvision_ops:cure")()  # lightning imports torchmetrics, which imports torchvision
@@ -83,8 +83,6 @@ def loader(split: Any, batch: int, seed: int | None = None, rank: int = 0, world
     if isinstance(split, Arrays):
         tensors = [torch.as_tensor(split.x)] + ([] if split.y is None else [torch.as_tensor(split.y)])
         return DataLoader(_Gather(tuple(tensors)), batch_sampler=sampler, collate_fn=_same)
-    if isinstance(split, TensorDataset):
-        return DataLoader(_Gather(split.tensors), batch_sampler=sampler, collate_fn=_same)
     return DataLoader(split, batch_sampler=sampler)
 
 
@@ -95,7 +93,8 @@ def _same(batch: Any) -> Any:
 class Keeper(pl.Callback):
     """Logs curves, keeps the weights of lowest validation loss, writes the checkpoint, and ends the run at its deadline.
 
-    Its state travels in the checkpoint with the generators' states: a run that was killed goes on as if it had not been.
+    Its state travels in the checkpoint, and every epoch has random numbers of its own: a run that was killed goes on as if
+    it had not been.
     """
 
     def __init__(self, ctx: Context, select: str) -> None:
@@ -128,6 +127,12 @@ class Keeper(pl.Callback):
         if more and late:
             raise DeadlineReached
 
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        if (
+            batch_idx == 0
+        ):  # here, behind every draw of the loaders: a resumed epoch starts from the same state as a first one
+            seed_all(self.ctx.seed(f"epoch {trainer.current_epoch}") + trainer.global_rank)
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if (
             trainer.world_size == 1 and stopping.overdue()
@@ -148,27 +153,19 @@ class Keeper(pl.Callback):
         self.saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        state = {
-            "best": self.best,
-            "rng": torch.get_rng_state(),
-            "curves": self.ctx.curves,
-            "timed_s": self.before_s + time.perf_counter() - self.began,
-        }
-        if torch.cuda.is_available():
-            state["cuda_rng"] = torch.cuda.get_rng_state_all()
-        return state
+        spent = self.before_s + time.perf_counter() - self.began
+        return {"best": self.best, "curves": self.ctx.curves, "timed_s": spent}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.rng, self.before_s = state["best"], state, state["timed_s"]
+        self.best, self.before_s = state["best"], state["timed_s"]
         self.ctx.timed_s = self.before_s
         self.ctx.curves = {k: [tuple(p) for p in v] for k, v in state["curves"].items()}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         stopping.renew()
-        if hasattr(self, "rng"):
-            torch.set_rng_state(self.rng["rng"])
-            if "cuda_rng" in self.rng and torch.cuda.is_available():
-                torch.cuda.set_rng_state_all(self.rng["cuda_rng"])
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["stamp"] = self.ctx.checkpoint.stamp
 
 
 def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
@@ -181,7 +178,7 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
         raise ValueError(
             f"method.epochs of {cfg.name} is null at scale={ctx.cell.scale}; give it a value or an entry under `at`"
         )
-    torch.manual_seed(ctx.seed("init"))
+    seed_all(ctx.seed("init"))
     module = method.build(bundle, cfg)
     select = cfg.select if bundle.val is not None else "last"
     keeper = Keeper(ctx, select)
@@ -208,10 +205,15 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
     )
     fit = loader(bundle.train, cfg.batch, ctx.seed("shuffle"), rank, world)
     val = None if bundle.val is None else loader(bundle.val, 4 * cfg.batch, None)
-    resume = str(ctx.checkpoint.path) if ctx.checkpoint.path.exists() else None
+    resume = str(ctx.checkpoint.path) if ctx.checkpoint.usable() else None
     with ddp.followers(ctx.cell), ctx.timed():
         keeper.began = time.perf_counter()
-        trainer.fit(module, fit, val, ckpt_path=resume, weights_only=True)
+        try:
+            trainer.fit(module, fit, val, ckpt_path=resume, weights_only=True)
+        except SystemExit:
+            if trainer.interrupted:  # Lightning turns Ctrl-C into an exit of its own
+                raise KeyboardInterrupt from None
+            raise
     if rank > 0:
         return Result()
     if keeper.best["weights"] is not None:

@@ -157,6 +157,12 @@ def fetch(
     for f in absent:
         if not f.url:
             raise MissingData(f"{f.path} is not offered for download; put it into {root} by hand")
+    if opener is open_https:
+        for f in absent:
+            _require_https(f.url)
+        for host in {urllib.parse.urlsplit(f.url).hostname or "" for f in absent}:
+            if not online(host):
+                raise MissingData(f"{host} cannot be reached within {CONNECT_S:g} s (offline?)")
     if absent:
         say(f"fetching {len(absent)} of {len(files)} files, {sum(f.size for f in absent) / 1e6:.1f} MB, into {root}")
         if licence:
@@ -191,9 +197,14 @@ def _download(file: File, path: Path, opener: Opener) -> None:
             return
         try:
             _receive(file, part, out, opener)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, MissingData) as error:
+            received = part.stat().st_size
+            if not received:
+                part.unlink()
+            if isinstance(error, MissingData):
+                raise
             raise MissingData(
-                f"{file.url} failed after {part.stat().st_size} of {file.size} bytes ({error}); run again to resume"
+                f"{file.url} failed after {received} of {file.size} bytes ({error}); run again to resume"
             ) from None
         out.flush()
         os.fsync(out.fileno())

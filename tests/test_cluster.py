@@ -41,13 +41,14 @@ def write_softmax(folder: Path) -> None:
         (base / sub / "__init__.py").write_text("")
     (base / "models/softmax/config.py").write_text(
         "from dataclasses import dataclass\nfrom typing import ClassVar\nfrom bench.schema import TrainConfig\n"
-        "@dataclass\nclass Config(TrainConfig):\n    plugin: ClassVar[str] = 'smalllab.models.softmax.plugin:Softmax'\n"
+        "@dataclass\nclass Config(TrainConfig):\n    dropout: float = 0.0\n"
+        "    plugin: ClassVar[str] = 'smalllab.models.softmax.plugin:Softmax'\n"
         "    accepts: ClassVar[tuple[str, ...]] = ('points',)\n"
     )
     (base / "models/softmax/plugin.py").write_text(
         "import torch\nfrom bench.schema import LightningMethod\nfrom models.nn.classifier import Classifier\n"
         "class Softmax(LightningMethod):\n    def build(self, bundle, cfg):\n"
-        "        net = torch.nn.Linear(2, bundle.n_out).double()\n"
+        "        net = torch.nn.Sequential(torch.nn.Dropout(cfg.dropout), torch.nn.Linear(2, bundle.n_out)).double()\n"
         "        return Classifier(net, lambda m: torch.optim.SGD(m.parameters(), lr=0.5, momentum=0.9))\n"
     )
     (base / "datasets/blobs/config.py").write_text(
@@ -116,6 +117,79 @@ def test_a_deadline_ends_a_cell_with_a_checkpoint(tmp_path):
             assert (cut.folder / "last.ckpt").exists() and not (cut.folder / store.ROW).exists()
     assert outcomes == ["stopped", "stopped", "done"]
     assert values(record(tmp_path / "cut")) == values(record(tmp_path / "whole"))
+
+
+def smalllab(folder: Path, monkeypatch) -> None:
+    write_softmax(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    for name in [m for m in sys.modules if m.startswith("smalllab")]:
+        del sys.modules[name]
+    registry.use_plugins(["smalllab"])
+
+
+def until_done(cell: plan.Cell) -> list[str]:
+    outcomes = []
+    while not outcomes or outcomes[-1] == "stopped":
+        outcomes.append(cells.run(cell)[0])
+    return outcomes
+
+
+def test_a_resumed_run_draws_the_same_random_numbers(tmp_path, monkeypatch):
+    """Dropout consumes the generator: every point of the curve must agree, not only the best epoch."""
+    smalllab(tmp_path, monkeypatch)
+    curves = []
+    for name, extra in (("whole", []), ("cut", ["deadline=0"])):
+        words = ["method=softmax", "method.dropout=0.5", "method.epochs=5", f"out={tmp_path / name}", *extra]
+        cell = plan.expand(words)[0]
+        assert until_done(cell) == (["done"] if name == "whole" else ["stopped"] * 4 + ["done"])
+        curves.append(dict(np.load(cell.folder / "curves.npz")))
+        assert len((cell.folder / "curves.csv").read_text().splitlines()) == 1 + 3 * 5
+    assert curves[0].keys() == curves[1].keys() and len(curves[0]["train_loss.value"]) == 5
+    for k in curves[0]:
+        assert np.array_equal(curves[0][k], curves[1][k]), k
+
+
+@pytest.mark.parametrize("damage", ["junk", "other code"])
+def test_a_checkpoint_that_cannot_be_trusted_is_set_aside(tmp_path, monkeypatch, damage, capsys):
+    smalllab(tmp_path, monkeypatch)
+    cell = plan.expand(["method=softmax", f"out={tmp_path}", "deadline=0"])[0]
+    assert cells.run(cell)[0] == "stopped"
+    if damage == "junk":
+        (cell.folder / "last.ckpt").write_bytes(b"junk")
+    else:
+        monkeypatch.setattr("bench.provenance.code_fp", lambda *_: "another")
+    again = plan.expand(["method=softmax", f"out={tmp_path}"])[0]
+    outcome, rec = cells.run(again)
+    assert outcome == "done" and rec["epochs"] == 3 and "starts over" in capsys.readouterr().out
+    assert len(np.load(cell.folder / "curves.npz")["train_loss.step"]) == 3
+
+
+def test_a_deadline_is_one_for_all_cells_and_has_its_exit_code(tmp_path):
+    write_softmax(tmp_path)
+    done = command(
+        "plugins=[smalllab]",
+        "method=softmax",
+        "seed=[0,1]",
+        "deadline=0",
+        f"out={tmp_path}",
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 75 and "1 more cells" in done.stdout and "Traceback" not in done.stderr, done.stderr
+
+
+def test_ctrl_c_is_said_and_leaves_no_row(tmp_path):
+    words = ["method=spdnet", "method.epochs=400", *TINY, "trainer.threads=1", f"out={tmp_path}"]
+    code = "import sys; from bench.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob("cells/*/*/*/lock")):
+        time.sleep(0.05)
+    time.sleep(7)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err, out + err
+    assert not list(store.scan(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])

@@ -43,7 +43,7 @@ def test_key_ignores_placement_and_follows_choices():
 
 
 def test_key_is_the_same_however_a_choice_is_written():
-    assert one("method.epochs=4").key == one().key  # the value of `at.smoke`
+    assert one("method.epochs=8").key == one().key  # the value of `at.smoke`
     assert one("method.theta=1.0").key == one().key  # the default
     assert one("method=gbw_rbn", "data=bci").key == one().key
 
@@ -109,6 +109,11 @@ def test_shards_partition_the_cells():
         plan.expand([*words, "shard=[3,3]"])
 
 
+def test_a_sweep_over_shards_is_the_whole():
+    words = ["experiment=gbw_rbn/mamem", "fold=0", *SMOKE]
+    assert {c.key for c in plan.expand([*words, "shard=[0,2],[1,2]"])} == {c.key for c in plan.expand(words)}
+
+
 def test_command_line_overrides_reach_every_cell_that_has_the_field():
     cells = plan.expand(["experiment=gbw_rbn/mamem", "fold=0", "method.epochs=2", "seed=3", *SMOKE])
     assert {c.seed for c in cells} == {3}
@@ -153,7 +158,7 @@ def test_composition_is_fast():
 
 
 def test_scale_fills_nulls_only():
-    assert one().method.epochs == 4
+    assert one().method.epochs == 8
     assert one("scale=paper").method.epochs == 200
     assert one("method.epochs=9").method.epochs == 9
 
@@ -181,6 +186,19 @@ def test_scale_fills_nulls_only():
         ("fold=11", "an index below 11"),
         ("reuse=all", "use any"),
         ("method=", "cannot read|unknown"),
+        ("=3", "cannot read"),
+        ("~data", "cannot read"),
+        ("data=null", "data=null is unknown"),
+        ("trainer=null", "trainer=null is unknown"),
+        ("method.name=other", "part of a row's identity"),
+        ("data.at=3", "part of a row's identity"),
+        ("data.twin=3", "takes fields"),
+        ("method.theta=nan", "must be a finite number"),
+        ("deadline=abc", "number of seconds"),
+        ("trainer.threads=two", "whole number from 1"),
+        ("trainer.accelerator=quantum", "use cpu, gpu or auto"),
+        ("logger.kind=cvs", "did you mean csv"),
+        ("+trainer.thread=1", "did you mean threads"),
         ("data.source=reel", "did you mean real"),
     ],
 )
@@ -191,10 +209,13 @@ def test_mistakes_get_one_sentence_with_the_remedy(word, sentence):
 
 
 def test_mistakes_die_before_torch_with_exit_code_2():
-    check = "import sys; from bench.cli import main; code = main(sys.argv[1:]); print(code, 'torch' in sys.modules, 'mne' in sys.modules)"
+    check = (
+        "import sys\nfrom bench.cli import main\ntry:\n    code = main(sys.argv[1:])\nexcept SystemExit as stop:\n    code = stop.code\n"
+        "print(code, 'torch' in sys.modules, 'mne' in sys.modules)"
+    )
     for word in ("method.thetta=1", "method.epochs=many", "fold=S99"):
         done = command("-c", check, "run", word)
-        assert done.returncode == 2 or done.stdout.split() == ["2", "False", "False"], done.stdout + done.stderr
+        assert done.stdout.split() == ["2", "False", "False"], done.stdout + done.stderr
         assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
 
 
@@ -239,6 +260,49 @@ def test_an_experiment_cannot_name_plugins(tmp_path, monkeypatch):
     registry.options.cache_clear()
     with pytest.raises(BenchError, match="plugins come from the command line"):
         plan.expand(["experiment=evil"])
+
+
+@pytest.mark.parametrize(
+    ("group", "text", "sentence"),
+    [
+        (
+            "experiment",
+            "# @package _global_\nhydra: {callbacks: {x: {_target_: shutil.copyfile}}}\n",
+            "fills only that group",
+        ),
+        ("experiment", "# @package experiment\ncells: []\nhydra: {}\n", "hydra is no key of a experiment"),
+        ("experiment", "title: x\ncells: []\n", "its first line must be"),
+        ("method", "# @package _global_\nhydra: {}\n", "remove its @package line"),
+        ("method", "defaults:\n  - /hydra/launcher: joblib\nname: evil\n", "is not allowed"),
+        ("trainer", "defaults: ['override /hydra/launcher: joblib']\n", "is not allowed"),
+    ],
+)
+def test_no_group_reaches_beyond_itself(tmp_path, monkeypatch, group, text, sentence):
+    write_plugin(tmp_path, monkeypatch)
+    folder = tmp_path / "otherlab" / "conf" / group
+    folder.mkdir(exist_ok=True)
+    (folder / "evil.yaml").write_text(text)
+    registry.options.cache_clear()
+    with pytest.raises(BenchError, match=sentence):
+        plan.expand([f"{group}=evil", "data=cloud"])
+
+
+def test_paths_with_special_characters_survive(tmp_path):
+    from bench.words import absolute, results_folder
+
+    odd = tmp_path / "a, b (1) [c] 'd'"
+    assert results_folder([f'out="{odd}"']) == odd
+    assert plan.expand([*absolute([f'out="{odd}"']), "fold=0", *SMOKE])[0].settings["out"] == str(odd)
+
+
+def test_real_is_never_silently_something_else():
+    with pytest.raises(BenchError, match="no real data behind eeg_twin"):
+        plan.expand(["data=eeg_twin", "data.source=real"])
+
+
+def test_an_unwritable_data_root_under_auto_is_a_stand_in():
+    cell = plan.expand(["root=/proc/nothing", "fold=0"], download=True)[0]
+    assert cell.source == "synthetic" and "could not be fetched" in cell.note
 
 
 def test_no_yaml_of_ours_names_code():

@@ -9,7 +9,10 @@ import torch
 
 from datasets.spd_targets.adapter import load
 from datasets.spd_targets.config import Config
+from models.spd_descent.config import Config as Method
 from models.spd_descent.descent import descent, metric_condition
+
+STEPS = Method().steps
 
 
 def targets(kappa: int) -> torch.Tensor:
@@ -28,7 +31,7 @@ def test_targets_have_the_stated_spectrum(kappa):
 def test_gate_of_the_card(kappa, cap):
     """Bures-Wasserstein descent needs less than a fifth of the affine-invariant iterations."""
     goal = targets(kappa)
-    bw, aim = descent("bw", goal, cap=cap), descent("aim", goal, cap=cap)
+    bw, aim = descent("bw", goal, STEPS, cap=cap), descent("aim", goal, STEPS, cap=cap)
     assert bw.converged
     assert bw.iterations < aim.iterations / 5
 
@@ -41,4 +44,4 @@ def test_metric_condition():
 
 def test_unknown_metric_is_named():
     with pytest.raises(ValueError, match="aim or bw"):
-        descent("lem", targets(10))
+        descent("lem", targets(10), STEPS)

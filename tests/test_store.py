@@ -97,7 +97,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
 
 def test_a_reused_pid_is_not_the_old_process(tmp_path):
     (tmp_path / "lock").write_text(
-        json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "born": "1", "token": "x"})
+        json.dumps({"host": store._machine(), "pid": os.getpid(), "born": "1", "token": "x"})
     )
     with store.Lock(tmp_path) as mine:
         assert mine
@@ -128,7 +128,7 @@ def test_ten_processes_writing_at_once_lose_and_double_nothing(tmp_path):
     for i in range(20):  # every cell starts under the lock of a dead process
         (tmp_path / str(i)).mkdir()
         (tmp_path / str(i) / "lock").write_text(
-            json.dumps({"host": os.uname().nodename, "pid": 2**22 - 1, "born": "1", "token": "dead"})
+            json.dumps({"host": store._machine(), "pid": 2**22 - 1, "born": "1", "token": "dead"})
         )
     start, wins = context.Event(), context.Queue()
     workers = [context.Process(target=_compete, args=(tmp_path, start, wins)) for _ in range(10)]

@@ -6,16 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, store
+from bench import store
 from bench.schema import BenchError
-
-
-def results_folder(overrides: Sequence[str]) -> Path:
-    """The folder that the overrides name with out=, else the project's."""
-    from bench.plan import check_overrides
-
-    out = next((w.partition("=")[2] for w in check_overrides(overrides) if w.startswith("out=")), "")
-    return Path(out) if out not in ("", "null") else ROOT / "results"
+from bench.words import results_folder
 
 
 def load_records(overrides: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:

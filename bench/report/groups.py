@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.table import labels, tables, variant
+from bench.table import labels, own_choices, tables, variant
 
 COSTS = {
     "epoch_s": "seconds per epoch",
@@ -27,7 +27,7 @@ def groups(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for i, r in enumerate(records):
         if r.get("status") == "done" and r.get("metrics"):
             metric = r.get("main") or r["metrics"][0]["metric"]
-            key = (r["data"], variant(r["identity"]["data"][2]), r["origin"], r["scale"], metric)
+            key = (r["data"], variant(own_choices(r, "data")), r["origin"], r["scale"], metric)
             found.setdefault(key, []).append(i)
     return [_group(key, cells, records) for key, cells in sorted(found.items())]
 

@@ -34,7 +34,7 @@ def bundle(
     return Bundle(
         kind=KIND,
         train=parts[0],
-        val=parts[1],
+        val=parts[1] if len(parts[1]) else None,
         test=parts[2],
         n_out=n_out,
         shape=trials.x.shape[1:],

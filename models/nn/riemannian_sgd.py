@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.geometry.eig import LYAPUNOV, Eig, sym
+from models.geometry.eig import EXP, LYAPUNOV, Eig, sym
 
-MANIFOLDS = ("euclidean", "spd_bw", "stiefel")
+MANIFOLDS = ("euclidean", "spd_bw", "spd_aim", "stiefel")
 SPD_FLOOR = 1e-10
 """Smallest eigenvalue kept by an SPD update, relative to the largest."""
 
@@ -61,6 +61,21 @@ def spd_bw_step(w: Tensor, grad: Tensor, lr: float, max_step: float | None = Non
     floor = SPD_FLOOR * e.w[..., -1:]
     if bool((e.w[..., :1] >= floor).all()):
         return sym(e.x)
+    return sym((e.q * torch.maximum(e.w, floor).unsqueeze(-2)) @ e.q.mT)
+
+
+def spd_aim_step(w: Tensor, grad: Tensor, lr: float) -> Tensor:
+    """Affine-invariant exponential of -lr times the affine-invariant gradient w sym(grad) w.
+
+    w^(1/2) exp(-lr w^(1/2) sym(grad) w^(1/2)) w^(1/2), the update of the bias in SPDNetBN (Brooks et al. 2019). Shapes and
+    floor as `spd_bw_step`; SPD for every step size.
+    """
+    root = Eig(sym(w)).sqrt()
+    out = sym(root @ Eig(sym(-lr * (root @ sym(grad) @ root))).apply(EXP) @ root)
+    e = Eig(out)
+    floor = SPD_FLOOR * e.w[..., -1:]
+    if bool((e.w[..., :1] >= floor).all()):
+        return out
     return sym((e.q * torch.maximum(e.w, floor).unsqueeze(-2)) @ e.q.mT)
 
 
@@ -130,7 +145,7 @@ class MixedRiemannianSGD(Optimizer):
             raise ValueError(f"unknown manifold {manifold!r}; choose one of {', '.join(MANIFOLDS)}")
         if manifold != "euclidean":
             param_group["weight_decay"] = 0.0
-        if manifold == "spd_bw":
+        if manifold.startswith("spd"):
             param_group["momentum"] = 0.0
         super().add_param_group(param_group)
 
@@ -165,6 +180,9 @@ class MixedRiemannianSGD(Optimizer):
 
     def _step_spd_bw(self, p: Tensor, grad: Tensor, group: dict) -> None:
         p.copy_(spd_bw_step(p, grad, group["lr"], group["max_step"]))
+
+    def _step_spd_aim(self, p: Tensor, grad: Tensor, group: dict) -> None:
+        p.copy_(spd_aim_step(p, grad, group["lr"]))
 
     def _step_stiefel(self, p: Tensor, grad: Tensor, group: dict) -> None:
         direction = self._momentum(p, stiefel_project(p, grad), group["momentum"])

@@ -33,7 +33,7 @@ class BrooksBatchNorm(nn.Module):
     bias : (n, n) SPD parameter, I. running_mean : (n, n) buffer, I.
     """
 
-    manifolds: ClassVar[dict[str, str]] = {"bias": "spd_bw"}
+    manifolds: ClassVar[dict[str, str]] = {"bias": "spd_aim"}
 
     def __init__(self, n: int, momentum: float = 0.1, official_parity: bool = False):
         super().__init__()

@@ -15,11 +15,12 @@ def extended(x: np.ndarray, sfreq: float, frequencies: list[float], half_width: 
     """Band-pass copies of trials, stacked as channels: (n, channels * frequencies * harmonics, samples).
 
     One band of +-half_width Hz around each harmonic of each flicker frequency (second-order Butterworth, forwards and
-    backwards), as in the extended covariance of Kalunga et al. 2016. A harmonic above the Nyquist frequency is left out.
+    backwards), as in the extended covariance of Kalunga et al. 2016. A harmonic above the
+    Nyquist frequency is left out, and so is a class without flicker (0 Hz).
     """
     from scipy.signal import butter, sosfiltfilt
 
-    bands = [h * f for f in frequencies for h in range(1, harmonics + 1) if h * f + half_width < sfreq / 2]
+    bands = [h * f for f in frequencies for h in range(1, harmonics + 1) if half_width < h * f < sfreq / 2 - half_width]
     pad = min(x.shape[-1] - 1, int(0.8 * sfreq))
     parts = [
         sosfiltfilt(

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from models.geometry.eig import EXP, SQRT, Eig, sym
 
-STEPS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.2)
-
 
 @dataclass(frozen=True)
 class Descent:
@@ -52,7 +50,7 @@ _UPDATES = {"aim": _aim_update, "bw": _bw_update}
 def descent(
     metric: str,
     goal: Tensor,
-    steps: Sequence[float] = STEPS,
+    steps: Sequence[float],
     tol: float = 1e-3,
     cap: int = 4000,
 ) -> Descent:
@@ -98,6 +96,19 @@ def descent(
         float(steps[best]),
         bool((count.reshape(len(steps), -1)[best] < cap).all()),
     )
+
+
+@torch.no_grad()
+def trajectory(metric: str, goal: Tensor, step: float, iterations: int) -> Tensor:
+    """Relative errors ||X_k - X*||_F / ||X*||_F (iterations + 1, m) of descent with one step size; a diverged run gives inf."""
+    x = torch.eye(goal.shape[-1], dtype=goal.dtype).expand_as(goal).clone()
+    size = torch.linalg.matrix_norm(goal)
+    eta = torch.full((len(goal), 1, 1), step, dtype=goal.dtype)
+    errors = [torch.linalg.matrix_norm(x - goal) / size]
+    for _ in range(iterations):
+        x = sym(_UPDATES[metric](x, x - goal, eta))
+        errors.append(torch.linalg.matrix_norm(x - goal) / size)
+    return torch.stack(errors)
 
 
 def metric_condition(p: Tensor) -> dict[str, float]:

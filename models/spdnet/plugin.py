@@ -40,6 +40,10 @@ class SPDNet(LightningMethod):
         return Classifier(
             net,
             lambda module: MixedRiemannianSGD(
-                manifold_groups(module), lr=cfg.lr, momentum=cfg.sgd_momentum, weight_decay=cfg.weight_decay
+                manifold_groups(module),
+                lr=cfg.lr,
+                momentum=cfg.sgd_momentum,
+                weight_decay=cfg.weight_decay,
+                max_step=None if cfg.official_parity else 0.5,
             ),
         )
