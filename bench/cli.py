@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -231,8 +232,6 @@ def _gate(argv: list[str]) -> int:
     words, flags = _words(argv)
     if not flags.json:
         return 1 if gate(words) else 0
-    import contextlib
-
     with contextlib.redirect_stdout(sys.stderr):
         broken = gate(words)
     _emit({"broken": broken})
@@ -249,9 +248,13 @@ def _baseline(argv: list[str]) -> int:
     i = argv.index("--accept")
     if i + 1 == len(argv):
         raise BenchError("--accept needs a claim id, method/data/fold/metric (wildcards allowed) or all")
-    words, _ = _words(argv[:i] + argv[i + 2 :])
-    accept(words, argv[i + 1])
-    return 0
+    words, flags = _words(argv[:i] + argv[i + 2 :])
+    if not flags.json:
+        accept(words, argv[i + 1])
+        return 0
+    with contextlib.redirect_stdout(sys.stderr):
+        changes = accept(words, argv[i + 1])
+    return _emit({"changes": changes})
 
 
 if __name__ == "__main__":

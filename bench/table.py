@@ -150,7 +150,7 @@ def paper(method: str, data: str, metric: str, scale: str, origin: str) -> tuple
         return "", "number not found"
     n = found[0]
     spread = "" if n.get("std") is None else f" ± {n['std']:g}"
-    text = f"{n['value']:g}{spread} {n['unit']}, {n['table']}"
+    text = f"{n['value']:g}{spread} {n['unit']}, {n['source']}"
     if origin == "synthetic_twin":
         return text, "synthetic data: not comparable"
     if scale != "paper":
@@ -163,7 +163,12 @@ def printed_numbers() -> list[dict[str, Any]]:
     """Numbers of all cards that name one of our cells."""
     from bench.cards import cards
 
-    return [n for card in cards().values() for n in card.get("numbers", []) if n.get("cell")]
+    return [
+        {**n, "source": card["tables"][n["table"]].partition(",")[0]}
+        for card in cards().values()
+        for n in card.get("numbers") or []
+        if n.get("cell")
+    ]
 
 
 def select(records: Iterable[Any], overrides: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -305,6 +305,16 @@ def test_an_unwritable_data_root_under_auto_is_a_stand_in():
     assert cell.source == "synthetic" and "could not be fetched" in cell.note
 
 
+def test_a_suite_that_names_a_missing_experiment(tmp_path, monkeypatch):
+    write_plugin(tmp_path, monkeypatch)
+    folder = tmp_path / "otherlab" / "conf" / "suite"
+    folder.mkdir()
+    (folder / "torn.yaml").write_text("# @package suite\nexperiments: [gbw_rbn/mamen]\n")
+    registry.options.cache_clear()
+    with pytest.raises(BenchError, match=r"suite torn names the experiment gbw_rbn/mamen.*did you mean gbw_rbn/mamem"):
+        plan.expand(["suite=torn"])
+
+
 def test_no_yaml_of_ours_names_code():
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert "_target_" not in path.read_text(), path

@@ -256,6 +256,21 @@ def test_report_prints_the_table_and_writes_files(tmp_path, bench):
     assert {r["metric"] for r in json.loads(out)} >= {"accuracy", "balanced_accuracy", "nll"}
 
 
+def test_a_prepared_data_folder_needs_no_network(tmp_path):
+    """As on a compute node: every connection is refused and the real data are read all the same."""
+    root = os.environ.get("BENCH_DATA", "")
+    if not os.path.isdir(os.path.join(root, "mamem_ssvep2_gbwbn")):
+        pytest.skip("BENCH_DATA does not hold mamem_ssvep2_gbwbn")
+    code = (
+        "import socket, sys\ndef refuse(*_): raise OSError('no network')\n"
+        "socket.socket.connect = refuse; socket.getaddrinfo = refuse\n"
+        "from bench.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"
+    )
+    words = ["method=mdm", "fold=0", "scale=smoke", "data.source=real", f"out={tmp_path}"]
+    done = command("-c", code, *words, env={"BENCH_OFFLINE": ""})
+    assert done.returncode == 0 and record(tmp_path)["origin"] == "real", done.stdout + done.stderr
+
+
 def test_timm_works_with_our_folders_first_on_the_path():
     """A library that looks for Hugging Face's `datasets` finds ours: it must still import and build a network."""
     pytest.importorskip("timm")
