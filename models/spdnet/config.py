@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from bench.schema import BenchError, TrainConfig, option
 
-NORMS = ("none", "gbw", "bw", "brooks")
+NORMS = ("none", "gbw", "bw", "brooks", "aim", "lem", "lcm")
 
 
 @dataclass
@@ -15,9 +15,11 @@ class Config(TrainConfig):
     """SPDNet: convolutions, one covariance per trial, BiMap, normalisation, ReEig, LogEig, linear classifier."""
 
     norm: str = option(
-        "none", "normalisation after BiMap: gbw learns the metric M, bw keeps M = I, brooks is SPDNetBN", choices=NORMS
+        "none",
+        "normalisation after BiMap: gbw learns the metric M, bw keeps M = I, brooks is SPDNetBN; aim, lem, lcm are LieBN",
+        choices=NORMS,
     )
-    theta: float = option(1.0, "power deformation of gbw and bw; not 0")
+    theta: float = option(1.0, "power deformation of gbw, bw, aim and lcm (lem has none); not 0")
     momentum: float = option(0.1, "weight of a new batch in the running statistics", low=0.0, high=1.0)
     norm_eps: float = option(1e-5, "added to the variance before its root", low=1e-12)
     official_parity: bool = option(
@@ -39,7 +41,9 @@ class Config(TrainConfig):
     margin: ClassVar[float] = 0.1
 
     def parts(self) -> tuple[str, ...]:
-        return ("gbw_rbn",) if self.norm in ("gbw", "bw") else ()
+        if self.norm in ("gbw", "bw"):
+            return ("gbw_rbn",)
+        return ("liebn",) if self.norm in ("aim", "lem", "lcm") else ()
 
     def check(self) -> None:
         if self.theta == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.gbw_rbn.norm import GBWBatchNorm
+from models.liebn.norm import METRICS, LieBatchNorm
 from models.nn.eeg_frontend import CovarianceFrontEnd
 from models.nn.spd_layers import BiMap, LogEig, ReEig
 from models.nn.spd_norms import BrooksBatchNorm
@@ -19,6 +20,8 @@ def normalisation(name: str, n: int, *, theta: float, momentum: float, eps: floa
         return GBWBatchNorm(n, theta, momentum, eps, official_parity, learn_metric=name == "gbw")
     if name == "brooks":
         return BrooksBatchNorm(n, momentum, official_parity)
+    if name in METRICS:
+        return LieBatchNorm(n, name, theta, momentum, eps, official_parity)
     return nn.Identity()
 
 
