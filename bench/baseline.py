@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fnmatch
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from bench.schema import BenchError
 
 PATH = ROOT / "results" / "baseline.csv"
 HEADER = ("id", "method", "data", "origin", "scale", "fold", "seed", "metric", "value", "tolerance", "better", "unit")
+# more than this share may not move unseen, however much seeds differ: the gate reruns the same seed
+CAP = {"fraction": 0.1}
 # a smoke cell has few test samples and few steps: machines that round differently may flip some of them
 FLOOR = {"fraction": 0.05}
 RELATIVE_FLOOR = 0.05  # of the value, for other units
@@ -49,8 +52,14 @@ class Drift:
 
 
 def row_id(record: dict[str, Any], metric: str) -> str:
-    """Names one number for `bench baseline --accept`: method/data/fold/metric."""
-    return f"{record['method']}/{record['data']}/{record['fold']}/{metric}"
+    """Names one number for `bench baseline --accept`: method/data/fold/metric, with the choices that differ from the presets."""
+    from bench.table import own_choices, variant
+
+    def named(group: str) -> str:
+        own = own_choices(record, group) if "identity" in record else {}
+        return record[group] + (f"({variant(own)})" if own else "")
+
+    return f"{named('method')}/{named('data')}/{record['fold']}/{metric}".replace(", ", ",")
 
 
 def load(path: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -70,7 +79,12 @@ def load(path: Path | None = None) -> dict[str, dict[str, Any]]:
 
 
 def compare(record: dict[str, Any], accepted: dict[str, dict[str, Any]]) -> list[Drift]:
-    """Every metric of a finished cell beside its accepted value, and accepted metrics that it no longer has."""
+    """Every metric of a finished cell beside its accepted value, and accepted metrics that it no longer has.
+
+    Accepted values were made at one scale and origin: rows of another are not held against them.
+    """
+    same = (record["scale"], record["origin"])
+    accepted = {k: v for k, v in accepted.items() if (v.get("scale"), v.get("origin")) == same}
     drifts = []
     seen = set()
     for m in record["metrics"]:
@@ -91,14 +105,16 @@ def compare(record: dict[str, Any], accepted: dict[str, dict[str, Any]]) -> list
 def accept(records: Iterable[dict[str, Any]], pattern: str, path: Path | None = None) -> list[str]:
     """Write new accepted values for the ids that match `pattern` (shell wildcards) or that a claim of that id is about.
 
-    The records of one cell with several seeds give the tolerance: max(3 sd over seeds, floor), or rounding alone for deterministic claims.
+    The records of one cell with several seeds give the tolerance: max(3 sd over seeds, floor), capped
+    for shares, or rounding alone for deterministic claims.
     Returns one line "id: old -> new" per row that changed. Rows of cells that did not run stay as they are.
     """
     path = path or PATH
     accepted, changes = load(path), []
     exact = deterministic_methods()
     wanted = claim_methods(pattern)
-    for (method, _, _, _), group in _by_cell(records).items():
+    for group in _by_cell(records).values():
+        method = group[0]["method"]
         for row in _rows(group, exact=method in exact):
             if not (fnmatch.fnmatch(row["id"], pattern) or pattern == "all" or method in wanted):
                 continue
@@ -119,11 +135,15 @@ def accept(records: Iterable[dict[str, Any]], pattern: str, path: Path | None = 
     return changes
 
 
-def _by_cell(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str, str], list[dict[str, Any]]]:
-    groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
+def _by_cell(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Records of one cell with different seeds, by id and scale. Raises BenchError when two of them share a seed."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for r in records:
         if r.get("status") == "done":
-            groups.setdefault((r["method"], r["data"], r["fold"], r["scale"]), []).append(r)
+            groups.setdefault((row_id(r, ""), r["scale"]), []).append(r)
+    for (name, _), group in groups.items():
+        if len({r["seed"] for r in group}) < len(group):
+            raise BenchError(f"two cells are called {name} with one seed; their choices must differ from each other")
     return groups
 
 
@@ -138,6 +158,7 @@ def _rows(group: list[dict[str, Any]], exact: bool) -> list[dict[str, Any]]:
         values = [x["value"] for r in group for x in r["metrics"] if x["metric"] == m["metric"]]
         spread = 3 * statistics.stdev(values) if len(values) > 1 else 0.0
         floor = FLOOR.get(m["unit"], RELATIVE_FLOOR * abs(m["value"]))
+        tolerance = EXACT * abs(m["value"]) if exact else min(max(spread, floor), CAP.get(m["unit"], math.inf))
         out.append(
             {
                 "id": row_id(first, m["metric"]),
@@ -145,7 +166,7 @@ def _rows(group: list[dict[str, Any]], exact: bool) -> list[dict[str, Any]]:
                 "value": m["value"],
                 "better": m["better"],
                 "unit": m["unit"],
-                "tolerance": float(f"{EXACT * abs(m['value']) if exact else max(spread, floor):.3g}"),
+                "tolerance": float(f"{tolerance:.3g}"),
                 **{k: first[k] for k in ("method", "data", "origin", "scale", "fold", "seed")},
             }
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -66,6 +67,7 @@ def run(cell: Cell, say: Callable[[str], None] = print) -> tuple[str, dict[str, 
             return "stopped", None
         if not lock.owned():
             return "running", {"holder": "another process that took over a stale lock"}
+        record = scrub(record)
         store.write_cell(cell.folder, record)
         if record["status"] != "failed":
             (cell.folder / "last.ckpt").unlink(missing_ok=True)
@@ -285,15 +287,22 @@ def _peak_mb() -> float | None:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
-def scrub(text: str) -> str:
-    """No home folder and no credential leaves in a row."""
-    import re
+SECRET = re.compile(r"(?i)(api[_-]?key|token|password|passwd|secret)")
+_PAIR = re.compile(r"(?i)((?:api[_-]?key|token|password|passwd|secret)\s*[=:]\s*)[^\s\"',;]+")
 
+
+def scrub(value: Any) -> Any:
+    """No home folder and no credential leaves in a row: strings, and values under keys that name a secret, at any depth."""
+    if isinstance(value, dict):
+        return {k: "***" if SECRET.search(str(k)) and isinstance(v, str) else scrub(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [scrub(v) for v in value]
+    if not isinstance(value, str):
+        return value
     home = str(Path.home())
-    text = text.replace(home, "~") if len(home) > 1 else text
-    return re.sub(r"(?i)((?:api[_-]?key|token|password|secret)\s*[=:]\s*)\S+", r"\1***", text)
+    return _PAIR.sub(r"\1***", value.replace(home, "~") if len(home) > 1 else value)
 
 
 def _plain(value: Any) -> Any:
-    """A configuration or card as plain JSON values, scrubbed."""
-    return json.loads(scrub(json.dumps(value, default=str, allow_nan=False)))
+    """A configuration or card as plain JSON values."""
+    return json.loads(json.dumps(value, default=str, allow_nan=False))

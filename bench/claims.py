@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.cards import cards
+from bench.registry import did_you_mean
 from bench.schema import SCALES
 
 ALPHA = 0.05
@@ -71,6 +72,14 @@ def judge(name: str, card: dict[str, Any], claim: dict[str, Any], records: list[
         return replace(base, why="only rows on synthetic stand-in data, which satisfy no claim")
     if scale != "reduced":
         base.command += f" scale={scale}"
+    known = {m["metric"] for r in rows for m in r["metrics"]}
+    if claim["metric"] not in known:
+        return replace(base, why=f"its rows have no metric {claim['metric']}{did_you_mean(claim['metric'], known)}")
+    gaps = "" if claim["gate"] == "self" else lacking(claim, rows, scale)
+    if gaps:
+        return replace(
+            base, verdict="inconclusive", why=f"not every cell has a row: {gaps} [{scale} scale, {origin} data]"
+        )
     verdict = {"order": _order, "identity": _identity, "parity": _parity, "self": _self}[claim["gate"]](
         base, card, claim, rows, scale
     )
@@ -81,7 +90,7 @@ def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, st
     """(scale, origin, records) of the experiment's cells at the largest scale for which all methods of the claim have rows."""
     needed = {claim["ours"], *(claim.get("baselines") or [])}
     for scale in [claim["scale"]] if claim.get("scale") else reversed(SCALES):
-        keys = experiment_keys(claim["experiment"], scale)
+        keys = experiment_keys(claim["experiment"], scale, {r["seed"] for r in records} or {0})
         for origin in ("real", "simulated", "synthetic_twin"):
             rows = [r for r in records if r["key"] in keys and r["origin"] == origin and r["method"] in needed]
             if {r["method"] for r in rows} == needed:
@@ -89,22 +98,51 @@ def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, st
     return None
 
 
-def experiment_keys(experiment: str, scale: str) -> set[str]:
-    """Keys of an experiment's cells at a scale, whatever the source of the data."""
+def experiment_keys(experiment: str, scale: str, seeds: Iterable[int] = (0,)) -> set[str]:
+    """Keys of an experiment's cells at a scale, for these seeds and whatever the source of the data."""
     from bench import plan
 
-    return plan.keys_of(plan.expand([f"experiment={experiment}", f"scale={scale}"], strict=False))
+    words = [f"experiment={experiment}", f"scale={scale}", f"seed=[{','.join(map(str, sorted(seeds)))}]"]
+    return plan.keys_of(plan.expand(words, strict=False))
 
 
 def unit_values(rows: Iterable[dict[str, Any]], method: str, metric: str) -> dict[str, float]:
-    """Mean of a metric by group (seeds and folds of one group are averaged), of one method."""
-    groups: dict[str, list[float]] = {}
+    """Mean of a metric by unit (data set and group; seeds and folds of one group are averaged), of one method."""
+    units: dict[str, list[float]] = {}
     for r in rows:
         if r["method"] == method:
             for m in r["metrics"]:
                 if m["metric"] == metric:
-                    groups.setdefault(str(r["group"] or r["fold"]), []).append(m["value"])
-    return {g: sum(v) / len(v) for g, v in groups.items()}
+                    units.setdefault(f"{r['data']} {r['group'] or r['fold']}", []).append(m["value"])
+    return {u: sum(v) / len(v) for u, v in units.items()}
+
+
+def expected_folds(claim: dict[str, Any], scale: str) -> set[tuple[str, str]]:
+    """(data, fold) of every cell of a claim's experiment."""
+    from bench import plan
+
+    cells = plan.expand([f"experiment={claim['experiment']}", f"scale={scale}"], strict=False)
+    return {(c.data.name, c.fold) for c in cells}
+
+
+def lacking(claim: dict[str, Any], rows: list[dict[str, Any]], scale: str) -> str:
+    """Which cells of the claim have no row, as text; empty when every method has the same (data, fold, seed).
+
+    A method that fails on hard units must not win by their absence. A deterministic claim is about every group of its
+    experiment, so there all of them are wanted.
+    """
+    have: dict[str, set[tuple[str, str, int]]] = {}
+    for r in rows:
+        have.setdefault(r["method"], set()).add((r["data"], r["fold"], r["seed"]))
+    wanted = set().union(*have.values())
+    if claim.get("deterministic"):
+        wanted |= {(d, f, s) for d, f in expected_folds(claim, scale) for s in {s for _, _, s in wanted}}
+    gaps = {m: sorted(wanted - cells) for m, cells in have.items() if wanted - cells}
+    parts = []
+    for method, cells in gaps.items():
+        some = ", ".join(f"{fold} seed {seed}" for _, fold, seed in cells[:4])
+        parts.append(f"{method} lacks {some}{' and more' if len(cells) > 4 else ''}")
+    return "; ".join(parts)
 
 
 def _direction(rows: list[dict[str, Any]], metric: str) -> str:
@@ -131,13 +169,16 @@ def _order(
     against = {b: paired_comparison(ours, o, better=better, alternative="worse") for b, o in others.items()}
     p = dict(zip(tests, holm([t.test.p for t in tests.values()]), strict=True))
     p_worse = dict(zip(against, holm([t.test.p for t in against.values()]), strict=True))
-    parts = [f"{b}: {t.gain:+.3f} (dz {t.dz:+.2f}, p {p[b]:.3g})" for b, t in tests.items()]
+    parts = [
+        f"{b}: {t.gain:+.3f} (95 % interval {t.ci[0]:+.3f} to {t.ci[1]:+.3f}, dz {t.dz:+.2f}, p {p[b]:.3g})"
+        for b, t in tests.items()
+    ]
     first = next(iter(tests.values()))
     n = min(len(t.units) for t in tests.values())
     base = replace(
         base, ours=f"{claim['metric']} {first.mean_a:.3f}; gain over {'; '.join(parts)}; n = {n}", comparable=True
     )
-    floor = max(t.test.p_min for t in tests.values()) * len(tests)
+    floor = max(holm([t.test.p_min for t in tests.values()]))  # the smallest adjusted p that these units can give
     if n < LEAST_UNITS or floor > ALPHA:
         more = max(LEAST_UNITS - n, max(t.more_units(ALPHA / len(tests)) for t in tests.values()))
         return replace(
@@ -145,6 +186,7 @@ def _order(
         )
     if all(v <= ALPHA for v in p.values()):
         return replace(base, verdict="reproduced", why=f"better than every baseline, Holm-adjusted p <= {ALPHA}")
+    # a second one-sided family: "worse" is said at the same level, on its own
     if any(v <= ALPHA for v in p_worse.values()):
         worse = ", ".join(b for b, v in p_worse.items() if v <= ALPHA)
         return replace(base, verdict="worse", why=f"worse than {worse}, Holm-adjusted p <= {ALPHA}")
@@ -156,20 +198,23 @@ def _deterministic(
     base: Verdict, claim: dict[str, Any], better: str, ours: dict[str, float], others: dict[str, dict[str, float]]
 ) -> Verdict:
     """No randomness: ours must be better, by `factor` where one is stated, in every group and against every baseline."""
-    factor, sign = float(claim.get("factor", 1.0)), 1 if better == "lower" else -1
-    lines, holds = [], True
-    for b, theirs in others.items():
-        groups = sorted(ours.keys() & theirs.keys())
-        good = [
-            sign * (theirs[g] / factor - ours[g]) > 0 if better == "lower" else ours[g] / factor > theirs[g]
-            for g in groups
-        ]
-        holds &= bool(groups) and all(good) and ours.keys() == theirs.keys()
-        lines.append(f"{b}: " + ", ".join(f"{g} {ours[g]:g} against {theirs[g]:g}" for g in groups))
-    text = f"{claim['metric']}, {'; '.join(lines)}"
+    factor = float(claim.get("factor", 1.0))
+
+    def beats(mine: float, theirs: float, by: float) -> bool:
+        return mine * by < theirs if better == "lower" else mine > theirs * by
+
+    pairs = [(ours[u], theirs[u]) for theirs in others.values() for u in sorted(ours)]
+    lines = [
+        f"{b}: " + ", ".join(f"{u} {ours[u]:g} against {theirs[u]:g}" for u in sorted(ours))
+        for b, theirs in others.items()
+    ]
+    base = replace(base, ours=f"{claim['metric']}, {'; '.join(lines)}", comparable=True)
     by = f" by a factor {factor:g}" if factor != 1 else ""
-    why = f"deterministic; better{by} in every group" if holds else f"deterministic; not better{by} in every group"
-    return replace(base, ours=text, comparable=True, verdict="reproduced" if holds else "worse", why=why)
+    if all(beats(mine, theirs, factor) for mine, theirs in pairs):
+        return replace(base, verdict="reproduced", why=f"deterministic; better{by} in every group")
+    if all(beats(mine, theirs, 1.0) for mine, theirs in pairs):
+        return replace(base, verdict="within noise", why=f"deterministic; better in every group, but not{by}")
+    return replace(base, verdict="worse", why="deterministic; not better in every group")
 
 
 def _identity(
@@ -266,6 +311,7 @@ def numbers(records: Iterable[dict[str, Any]]) -> list[Verdict]:
 
 def _number(name: str, card: dict[str, Any], n: dict[str, Any], records: list[dict[str, Any]]) -> Verdict:
     from bench.stats import summary
+    from bench.table import own_choices
 
     base = Verdict(
         n["id"],
@@ -288,7 +334,8 @@ def _number(name: str, card: dict[str, Any], n: dict[str, Any], records: list[di
     rows = [
         r
         for r in records
-        if r["method"] == cell["method"] and r["data"] == cell["data"] and r["origin"] != "synthetic_twin"
+        if r["method"] == cell["method"] and r["data"] == cell["data"] and r["origin"] in ("real", "simulated")
+        if not own_choices(r, "method") and not own_choices(r, "data")  # the preset itself, no variant of it
     ]
     for scale in reversed(SCALES):
         values = unit_values([r for r in rows if r["scale"] == scale], cell["method"], n["metric"])

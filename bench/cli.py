@@ -186,7 +186,8 @@ def _report(argv: list[str]) -> int:
     if "html" in files:
         from bench.claims import as_dicts, evaluate, numbers
 
-        verdicts = as_dicts([*evaluate(records), *numbers(records)])
+        everything = _all_records(words)  # a selection of rows must not change a verdict
+        verdicts = as_dicts([*evaluate(everything), *numbers(everything)])
     for path in write_files(files, records, bad=bad, out=out, claims=verdicts):
         print(f"written {path}", file=sys.stderr)
     print(markdown_text(records))

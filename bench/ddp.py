@@ -19,6 +19,7 @@ from bench import ROOT, add_root
 from bench.plan import Cell
 from bench.schema import BenchError
 
+READY = b"ready"
 ENV = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")
 
 
@@ -47,30 +48,21 @@ def followers(cell: Cell) -> Iterator[None]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(world)}
-    words = [
-        *cell.overrides,
-        f"scale={cell.scale}",
-        f"seed={cell.seed}",
-        f"fold={cell.fold}",
-        f"data.source={cell.source}",
-    ]
-    order = json.dumps(
-        {
-            "key": cell.key,
-            "words": [w.lstrip("+") for w in words if not w.startswith("data.source")],
-            "source": cell.source,
-        }
-    )
+    own = [w.lstrip("+") for w in cell.overrides]
+    words = [*own, f"scale={cell.scale}", f"seed={cell.seed}", f"fold={cell.fold}"]
+    order = json.dumps({"key": cell.key, "words": words})
     before = {k: os.environ.get(k) for k in ENV}
     crew = []
     try:
         for r in range(1, world):
             env = {**os.environ, **common, "LOCAL_RANK": str(r), "BENCH_FOLLOWER": "1", "BENCH_QUIET": "1"}
-            crew.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "bench.ddp", order], env=env, cwd=ROOT, stdin=subprocess.DEVNULL
+            start = [sys.executable, "-m", "bench.ddp", order]
+            crew.append(subprocess.Popen(start, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
+        for p in crew:  # a follower that cannot start is told now: at the rendezvous it would be waited for in vain
+            if p.stdout is None or p.stdout.readline().strip() != READY:
+                raise RuntimeError(
+                    f"a follower process of trainer=ddp ended with code {p.wait()}; its message is above"
                 )
-            )
         os.environ.update(common, LOCAL_RANK="0")
         yield
         for p in crew:
@@ -98,10 +90,11 @@ def _leave() -> None:
 def follow(order: dict[str, Any]) -> None:
     """Train along as one of the ranks 1.. of a cell."""
     from bench import cell as cells
-    from bench import plan, registry
+    from bench import plan, registry, stopping
     from bench.context import Context
     from bench.schema import load_object
 
+    stopping.ignore()
     registry.use_plugins(registry.plugins_from())
     found = [c for c in plan.expand(order["words"], strict=False) if c.key == order["key"]]
     if not found:
@@ -112,7 +105,11 @@ def follow(order: dict[str, Any]) -> None:
     ctx = Context(cell, [])
     cells.seed_everything(ctx)
     method = load_object(type(cell.method).plugin)(cell.method)
-    method.run(cells.load(cell), ctx)
+    bundle = cells.load(cell)
+    sys.stdout.buffer.write(READY + b"\n")
+    sys.stdout.flush()
+    sys.stdout = sys.stderr  # nothing else may go to the pipe
+    method.run(bundle, ctx)
     _leave()
 
 

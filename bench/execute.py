@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,10 @@ def run_cells(cells: Sequence[Cell]) -> tuple[Counter[str], list[dict[str, Any]]
     counts, records = Counter[str](), []
     with stopping.watch():
         for i, cell in enumerate(cells):
+            if i and _late(cell):
+                print(f"the deadline came: {len(cells) - i} cells are left to the same command", flush=True)
+                counts["stopped"] += 1
+                break
             outcome, record = _one(cell, f"[{i + 1}/{len(cells)}]")
             counts[outcome.split()[0]] += 1
             if record is not None and record.get("status") == "done":
@@ -61,6 +66,11 @@ def run_cells(cells: Sequence[Cell]) -> tuple[Counter[str], list[dict[str, Any]]
                 break
     print("; ".join(f"{n} {what}" for what, n in counts.items()), flush=True)
     return counts, records
+
+
+def _late(cell: Cell) -> bool:
+    limit = cell.settings["deadline"]
+    return limit is not None and time.monotonic() > stopping.START + limit
 
 
 def _one(cell: Cell, at: str) -> tuple[str, dict[str, Any] | None]:

@@ -34,6 +34,17 @@ def gate(words: Sequence[str], say: Callable[[str], None] = print) -> list[str]:
         if not c.skip and c.key not in {r["key"] for r in records}
     ]
     accepted = baseline.load()
+    if not records:
+        broken.append("no cell of this command gave a row, so nothing was held against anything")
+    broken += [
+        f"{c.method.name} on {c.data.name} fold {c.fold} is skipped now ({c.skip}) and has accepted numbers"
+        for c in cells
+        if c.skip and any(name.startswith(f"{c.method.name}/{c.data.name}/{c.fold}/") for name in accepted)
+    ]
+    if set(words) <= {DEFAULT}:  # the whole suite: an accepted number that nothing made is a loss
+        made = {baseline.row_id(r, "") for r in records}
+        gone = sorted({name.rpartition("/")[0] + "/" for name in accepted} - made)
+        broken += [f"{name[:-1]} has accepted numbers and is no longer in the suite" for name in gone]
     for record in records:
         for drift in baseline.compare(record, accepted):
             if drift.accepted is None:
@@ -79,6 +90,8 @@ def accept(words: Sequence[str], pattern: str, say: Callable[[str], None] = prin
             f"--accept {pattern}: no cell of this suite; give a claim id, method/data/fold/metric (wildcards allowed) or all"
         )
     _, records = run_cells(chosen)
+    if len(records) < len(chosen):
+        raise BenchError("some cells did not finish, so no tolerance can be told from their seeds; see the lines above")
     changes = baseline.accept(records, pattern)
     for line in changes:
         say(line)
@@ -89,7 +102,7 @@ def accept(words: Sequence[str], pattern: str, say: Callable[[str], None] = prin
 def _about(cell: plan.Cell, pattern: str) -> bool:
     import fnmatch
 
-    head = "/".join(pattern.split("/")[:3])
+    head = pattern.rpartition("/")[0] or pattern
     return (
         pattern == "all"
         or cell.method.name in baseline.claim_methods(pattern)

@@ -10,6 +10,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -94,24 +95,26 @@ def vet(group: str, path: Path) -> None:
         raise BenchError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); mend that line") from None
     if not isinstance(content, dict):
         raise BenchError(f"{path}: must be a mapping of keys to values")
-    packages = [line.split()[2:] for line in text.splitlines() if line.lstrip("# ").startswith("@package")]
+    packages = [m.group(1).split() for m in re.finditer(r"(?im)^\s*#+\s*@\s*package\b(.*)$", text)]
     if packages != ([[group]] if group in TOP else []):
         need = f"its first line must be `# @package {group}`" if group in TOP else "remove its @package line"
         raise BenchError(f"{path}: a file of the group {group} fills only that group; {need}")
+    if "hydra" in content:
+        raise BenchError(f"{path}: a file of the group {group} may not set hydra; remove the key")
     unknown = sorted(set(content) - TOP[group]) if group in TOP else []
     if unknown:
         raise BenchError(f"{path}: {unknown[0]} is no key of a {group}{did_you_mean(unknown[0], TOP[group])}")
     for entry in content.get("defaults") or []:
         data = group == "method" and isinstance(entry, dict) and list(entry) == ["override /data@_global_.data"]
-        base = (
-            group in ("trainer", "logger", "data")
-            and isinstance(entry, str)
-            and not entry.startswith(("/", "override"))
-        )
-        if not (data or base):
-            raise BenchError(
-                f"{path}: the defaults entry {entry!r} is not allowed; a method may only say override /data@_global_.data: <name>"
+        if data:
+            require_option("data", str(next(iter(entry.values()))))
+        elif group in ("trainer", "logger", "data") and isinstance(entry, str) and entry.isidentifier():
+            require_option(group, entry)
+        else:
+            allowed = (
+                "override /data@_global_.data: <name>" if group == "method" else "the name of another file of the group"
             )
+            raise BenchError(f"{path}: the defaults entry {entry!r} is not allowed; it may only be {allowed}")
 
 
 @functools.cache

@@ -1,4 +1,5 @@
-"""A clean end when the scheduler asks for one: SIGTERM and SIGUSR1 become a checkpoint, then the signal goes on its way."""
+"""A clean end when the scheduler asks for one: SIGTERM, SIGUSR1 and SIGUSR2 (submitit) become
+a checkpoint, then the signal goes on its way."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from typing import Any
 GRACE_S = 20.0  # how long after the signal an epoch may still end by itself; then the last checkpoint on disk must do
 
 START = time.monotonic()  # about when the command began: `deadline` counts from here, over all its cells
-SIGNALS = [getattr(signal, s) for s in ("SIGTERM", "SIGUSR1") if hasattr(signal, s)]
+SIGNALS = [getattr(signal, s) for s in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, s)]
 
+_ignored: list[bool] = []
 _watched: list[int] = []  # signals that `watch` has taken over at present
 _asked: list[tuple[int, float]] = []  # (signal, time) of the first request
 
@@ -34,15 +36,24 @@ def _note(signum: int, frame: Any) -> None:
         _asked.append((signum, time.monotonic()))
 
 
+def ignore() -> None:
+    """For a follower of trainer=ddp: rank 0 decides for all, whoever else the scheduler or the keyboard signals."""
+    for signum in (*SIGNALS, signal.SIGINT):
+        signal.signal(signum, signal.SIG_IGN)
+    _ignored.append(True)
+
+
 def renew() -> None:
     """Inside `watch`, take the signals back from a library that installed handlers of its own (Lightning ends the process)."""
     for signum in _watched:
         signal.signal(signum, _note)
+    if _ignored:
+        ignore()
 
 
 @contextmanager
 def watch() -> Iterator[None]:
-    """Inside, SIGTERM and SIGUSR1 are only noted; on leaving, the handlers of before are back and get a noted signal.
+    """Inside, these signals are only noted; on leaving, the handlers of before are back and get a noted signal.
 
     A launcher's own handler (submitit's, which requeues the job) therefore runs after the checkpoint is written.
     """

@@ -6,6 +6,7 @@ import csv
 import functools
 import io
 import json
+import math
 import os
 import socket
 import threading
@@ -57,15 +58,28 @@ def read_cell(folder: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_bytes())
         schema = record["schema"]
         newer = schema > SCHEMA
+        if not newer:
+            _sound(record)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, IndexError):
         raise BenchError(f"{path} is not a readable row; delete it and run the cell again") from None
     if newer:
         raise BenchError(
             f"{path} was written by a newer version (schema {schema}, this one reads {SCHEMA}); update Holonomy"
         )
     return record
+
+
+def _sound(record: dict[str, Any]) -> None:
+    """Raise ValueError, KeyError, TypeError or IndexError unless a record has what every reader relies on."""
+    texts = [record[k] for k in ("key", "status", "method", "data", "origin", "scale", "fold")]
+    numbers = [record["seed"], *(m["value"] for m in record["metrics"])]
+    texts += [m["metric"] for m in record["metrics"]]
+    chosen = [record["identity"][g][2] for g in ("method", "data")]
+    whole = all(isinstance(t, str) for t in texts) and all(isinstance(c, dict) for c in chosen)
+    if not whole or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
+        raise ValueError("not a row")
 
 
 def scan(out: Path) -> Iterator[dict[str, Any] | BenchError]:

@@ -102,7 +102,10 @@ def _line(
         groups.setdefault(r["group"] or r["fold"], []).extend(m["value"] for m in r["metrics"] if m["metric"] == metric)
     s = summary([sum(v) / len(v) for v in groups.values()])
     epochs = [r["timed_s"] / r["epochs"] for r in records if r.get("timed_s") and r.get("epochs")]
-    printed, verdict = paper(records[0]["method"], data, metric, scale, origin)
+    usual = not own_choices(records[0], "method") and not own_choices(records[0], "data")
+    printed, verdict = (
+        paper(records[0]["method"], data, metric, scale, origin) if usual else ("", "a variant, not printed")
+    )
     interval = f"{_digits(s.ci[0])} to {_digits(s.ci[1])}" if s.ci else "one group"
     seeds = len({r["seed"] for r in records})
     pace = f"{sum(epochs) / len(epochs):.2f}" if epochs else ""

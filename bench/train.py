@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench import ddp, stopping
 from bench.context import Context, DeadlineReached, seed_all
-from bench.schema import Arrays, Bundle, Metric, Result, load_object
+from bench.schema import Arrays, BenchError, Bundle, Metric, Result, load_object
 
 load_object("models.nn.torchvision_ops:cure")()  # lightning imports torchmetrics, which imports torchvision
 
@@ -178,12 +179,14 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
         raise ValueError(
             f"method.epochs of {cfg.name} is null at scale={ctx.cell.scale}; give it a value or an entry under `at`"
         )
+    rank, world = ddp.place(options)
     seed_all(ctx.seed("init"))
     module = method.build(bundle, cfg)
+    if world > 1:
+        module = _shareable(module, ctx.device)
     select = cfg.select if bundle.val is not None else "last"
     keeper = Keeper(ctx, select)
     _quiet()
-    rank, world = ddp.place(options)
     trainer = pl.Trainer(
         accelerator=options["accelerator"],
         devices=options["devices"],
@@ -225,6 +228,22 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
     return Result(predictions=predictions, params=params, epochs=trainer.current_epoch, validation=validation)
 
 
+def _shareable(module: pl.LightningModule, device: str) -> pl.LightningModule:
+    """The module as several processes may train it: batch norms of a GPU synchronised; other batch statistics refused.
+
+    Each process would take them from its own share of the batch, and placement would change the numbers under one key.
+    """
+    if device != "cpu":
+        module = torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    for name, part in module.named_modules():
+        if "running_mean" in dict(part.named_buffers(recurse=False)) and not isinstance(part, torch.nn.SyncBatchNorm):
+            raise BenchError(
+                f"trainer=ddp: {name} ({type(part).__name__}) keeps batch statistics, which several processes would take "
+                "from their own shares; use trainer=cpu or trainer=gpu"
+            )
+    return module
+
+
 def predict(module: pl.LightningModule, split: Any, batch: int, device: str) -> dict[str, Any]:
     """`predict_step` over a split, in order, in evaluation mode: arrays by name (a bare tensor becomes `y_score`)."""
     module.to(device).eval()
@@ -243,7 +262,7 @@ def _strategy(options: dict[str, Any], device: str) -> Any:
     if not str(options["strategy"]).startswith("ddp"):
         return options["strategy"]
     backend = "gloo" if device == "cpu" else "nccl"
-    return DDPStrategy(process_group_backend=backend)
+    return DDPStrategy(process_group_backend=backend, timeout=timedelta(minutes=5))
 
 
 def _precision(name: str) -> Any:

@@ -89,6 +89,22 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
         assert np.abs(scores[0] - scores[1]).max() < 1e-9 and np.ptp(scores[0]) > 0.1
 
 
+def test_batch_statistics_are_not_silently_split(tmp_path):
+    done = command("method=gbw_rbn", *TINY, "trainer=ddp", "trainer.accelerator=cpu", f"out={tmp_path}")
+    assert done.returncode == 1 and "keeps batch statistics" in done.stdout and "Traceback" not in done.stderr
+
+
+def test_a_follower_that_cannot_start_is_told(tmp_path, monkeypatch):
+    from bench import ddp
+
+    cell = plan.expand(["method=spdnet", *TINY, "trainer=ddp", f"out={tmp_path}"])[0]
+    monkeypatch.setattr(ddp.sys, "executable", "/bin/false")
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match="ended with code 1"), ddp.followers(cell):
+        pass
+    assert time.monotonic() - start < 20
+
+
 def test_a_batch_that_cannot_be_shared_is_said():
     from bench.train import EpochSampler
 
@@ -177,6 +193,11 @@ def test_a_deadline_is_one_for_all_cells_and_has_its_exit_code(tmp_path):
     assert done.returncode == 75 and "1 more cells" in done.stdout and "Traceback" not in done.stderr, done.stderr
 
 
+def test_solver_cells_mind_the_deadline(tmp_path):
+    done = command("method=bw_descent", "scale=smoke", "deadline=0", f"out={tmp_path}")
+    assert done.returncode == 75 and "3 cells are left" in done.stdout and len(list(store.scan(tmp_path))) == 1
+
+
 def test_ctrl_c_is_said_and_leaves_no_row(tmp_path):
     words = ["method=spdnet", "method.epochs=400", *TINY, "trainer.threads=1", f"out={tmp_path}"]
     code = "import sys; from bench.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"
@@ -192,7 +213,7 @@ def test_ctrl_c_is_said_and_leaves_no_row(tmp_path):
     assert not list(store.scan(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2"])
 def test_a_schedulers_signal_writes_a_checkpoint_and_goes_on_its_way(tmp_path, name):
     words = [
         "method=spdnet",

@@ -241,6 +241,13 @@ def test_rows_hold_no_home_folder_and_no_secret(tmp_path):
     from bench.cell import scrub
 
     assert scrub(f"{os.path.expanduser('~')}/x api_key=abc123") == "~/x api_key=***"
+    deep = {"a": [{"api_key": "abc", "note": "password=xyz"}], "n": "see token: foo", "x": 1.5}
+    assert scrub(deep) == {"a": [{"api_key": "***", "note": "password=***"}], "n": "see token: ***", "x": 1.5}
+    from bench import cell, plan
+
+    words = ["method=bw_descent", "scale=smoke", "fold=0", f"out={tmp_path}", f"root={os.path.expanduser('~')}/data"]
+    cell.run(plan.expand(words)[0])
+    assert os.path.expanduser("~") + "/" not in json.dumps(record(tmp_path))
 
 
 def test_report_prints_the_table_and_writes_files(tmp_path, bench):

@@ -18,6 +18,11 @@ RECORD = {
     "status": "done",
     "method": "m",
     "data": "d",
+    "origin": "simulated",
+    "scale": "smoke",
+    "fold": "0",
+    "seed": 0,
+    "identity": {"method": ["m", 1, {}], "data": ["d", 1, {}]},
     "metrics": [
         {"metric": "accuracy", "value": 0.5, "better": "higher", "unit": "fraction"},
         {"metric": "nll", "value": 1.0, "better": "lower", "unit": "nat"},
@@ -53,7 +58,9 @@ def test_a_failed_write_leaves_the_old_row(tmp_path, monkeypatch):
     assert store.read_cell(tmp_path)["key"] == "k" and len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"status": "done"}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"status": "done"}', b'{"schema": 1, "status": "done", "key": "abc"}', b"\xff\xfe"]
+)
 def test_unreadable_rows_are_named_and_the_others_kept(tmp_path, content):
     good, bad = (tmp_path / "cells" / "m" / "d" / k for k in ("good", "bad"))
     store.write_cell(good, RECORD)
