@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import plan, registry
+from bench import CONF, plan, registry
 from bench import words as words_of
 from bench.choices import default_data, owner, raw
 from bench.schema import BenchError, describe
@@ -82,6 +82,24 @@ def _title(config: Any) -> str:
 
 def _show(value: Any) -> Any:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+
+
+def usage() -> str:
+    """`bench run --help`: the groups with their options, then the plain values of conf/run.yaml with their comments."""
+    lines = ["usage: bench run [-m] [key=value ...]      (the same: python bench/run.py, python -m bench run)", ""]
+    for group in ("method", "data", "trainer", "logger", "experiment", "suite"):
+        lines.append(f"{group}=  {', '.join(sorted(registry.options(group)))}")
+    lines.append("")
+    for line in (CONF / "run.yaml").read_text().splitlines():
+        if line.startswith("hydra:"):
+            break
+        if line[:1].isalpha() and not line.startswith("defaults:"):
+            lines.append(line)
+    lines += ["", "method.<field>= and data.<field>=: bench list method=<name> shows them with their defaults"]
+    lines += [
+        "-m, --multirun sweeps over comma-separated values; --cfg job shows a composed run; --hydra-help is Hydra's own"
+    ]
+    return "\n".join(lines)
 
 
 def text(found: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ WITH_VALUE = (
     "--info",
     "--experimental-rerun",
 )
-ASKING = ("--help", "-h", "--hydra-help", "--info", "--cfg", "-c", "--shell-completion", "-sc")  # nothing is run
+ASKING = ("--hydra-help", "--info", "--cfg", "-c", "--shell-completion", "-sc")  # nothing is run
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -71,11 +71,16 @@ def main(argv: list[str]) -> int:
 
     Exit codes: 0 done, 1 a cell failed, 2 a mistake in the words, 75 stopped by deadline or signal with work left.
     """
+    given, flags = split(argv)
+    if {"--help", "-h"} & set(flags):
+        from bench.listing import usage  # Hydra's own help copies its configuration once per option and grows with each
+
+        print(usage())
+        return 0
     import hydra
 
     from bench import plan, words
 
-    given, flags = split(argv)
     names = {f.partition("=")[0] for f in flags}
     multirun = bool({"-m", "--multirun"} & names)
     words.adopt_plugins(given)
