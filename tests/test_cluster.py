@@ -198,11 +198,21 @@ def test_solver_cells_mind_the_deadline(tmp_path):
     assert done.returncode == 75 and "3 cells are left" in done.stdout and len(list(store.scan(tmp_path))) == 1
 
 
+def _heed_ctrl_c() -> None:
+    """A background job of a shell is born deaf to SIGINT, and so would be the child of a test that runs in one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_said_and_leaves_no_row(tmp_path):
     words = ["method=spdnet", "method.epochs=400", *TINY, "trainer.threads=1", f"out={tmp_path}"]
     code = "import sys; from bench.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_ctrl_c,
     )
     while not list(tmp_path.glob("cells/*/*/*/lock")):
         time.sleep(0.05)
