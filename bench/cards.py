@@ -27,7 +27,7 @@ from bench.schema import BenchError
 CARD = ("paper", "accepts", "protocol", "tables", "numbers", "claims", "not_reproduced", "speed")
 PAPER = ("key", "title", "authors", "venue", "year", "arxiv", "code", "code_licence", "bibtex")
 NUMBER = ("id", "table", "dataset", "method", "metric", "value", "std", "unit", "better", "cell", "note", "n")
-COMMON = ("id", "statement", "source", "gate", "experiment", "metric", "note", "finding", "scale")
+COMMON = ("id", "statement", "source", "gate", "experiment", "metric", "note", "finding", "scale", "data")
 FIELDS = {  # beside COMMON; the required ones have no "?"
     "order": ("ours", "baselines", "factor?", "deterministic?"),
     "identity": ("ours", "tolerance", "target?"),
@@ -133,7 +133,8 @@ def _claims(claims: list[dict[str, Any]], numbers: set[Any]) -> Iterator[str]:
                 yield f"{name} has no {f}; a {gate} claim needs it"
         if c.get("experiment") and c["experiment"] not in options("experiment"):
             yield f"{name} names the experiment {c['experiment']}, which is missing{did_you_mean(c['experiment'], options('experiment'))}"
-        for method in [c.get("ours"), *(c.get("baselines") or [])]:
+        for variant in [c.get("ours"), *(c.get("baselines") or [])]:
+            method = str(variant or "").partition(" (")[0]  # a variant is named as in the tables: gbw_rbn (theta=0.5)
             if method and method not in options("method"):
                 yield f"{name} names the method {method}, which is missing{did_you_mean(method, options('method'))}"
         if gate == "parity" and c.get("number") not in numbers:

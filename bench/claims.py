@@ -87,13 +87,21 @@ def judge(name: str, card: dict[str, Any], claim: dict[str, Any], records: list[
 
 
 def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, str, list[dict[str, Any]]] | None:
-    """(scale, origin, records) of the experiment's cells at the largest scale for which all methods of the claim have rows."""
+    """(scale, origin, records) of the experiment's cells at the largest scale for which all methods of the claim have rows.
+
+    `ours`, `baselines` and `data` of a claim name a preset, or a variant as the tables do: `gbw_rbn (theta=0.5)`.
+    """
+    from bench.table import variant_name
+
     needed = {claim["ours"], *(claim.get("baselines") or [])}
+    records = [r for r in records if variant_name(r) in needed]
+    if claim.get("data"):
+        records = [r for r in records if variant_name(r, "data") == claim["data"]]
     for scale in [claim["scale"]] if claim.get("scale") else reversed(SCALES):
         keys = experiment_keys(claim["experiment"], scale, {r["seed"] for r in records} or {0})
         for origin in ("real", "simulated", "synthetic_twin"):
-            rows = [r for r in records if r["key"] in keys and r["origin"] == origin and r["method"] in needed]
-            if {r["method"] for r in rows} == needed:
+            rows = [r for r in records if r["key"] in keys and r["origin"] == origin]
+            if {variant_name(r) for r in rows} == needed:
                 return scale, origin, rows
     return None
 
@@ -106,23 +114,20 @@ def experiment_keys(experiment: str, scale: str, seeds: Iterable[int] = (0,)) ->
     return plan.keys_of(plan.expand(words, strict=False))
 
 
-def unit_values(rows: Iterable[dict[str, Any]], method: str, metric: str) -> dict[str, float]:
-    """Mean of a metric by unit (data set and group; seeds and folds of one group are averaged), of one method."""
-    units: dict[str, list[float]] = {}
-    for r in rows:
-        if r["method"] == method:
-            for m in r["metrics"]:
-                if m["metric"] == metric:
-                    units.setdefault(f"{r['data']} {r['group'] or r['fold']}", []).append(m["value"])
-    return {u: sum(v) / len(v) for u, v in units.items()}
-
-
-def expected_folds(claim: dict[str, Any], scale: str) -> set[tuple[str, str]]:
-    """(data, fold) of every cell of a claim's experiment."""
+def expected(claim: dict[str, Any], scale: str) -> set[tuple[str, str]]:
+    """(data, fold) of every cell of a claim's experiment that runs its own method."""
     from bench import plan
+    from bench.schema import ORIGIN
+    from bench.table import variant_name
 
-    cells = plan.expand([f"experiment={claim['experiment']}", f"scale={scale}"], strict=False)
-    return {(c.data.name, c.fold) for c in cells}
+    out = set()
+    for cell in plan.expand([f"experiment={claim['experiment']}", f"scale={scale}"], strict=False):
+        names = {"method": cell.method.name, "data": cell.data.name}
+        row = {**names, "scale": scale, "origin": ORIGIN[cell.source], "identity": cell.identity()}
+        data = variant_name(row, "data")
+        if variant_name(row) == claim["ours"] and claim.get("data") in (None, data):
+            out.add((data, cell.fold))
+    return out
 
 
 def lacking(claim: dict[str, Any], rows: list[dict[str, Any]], scale: str) -> str:
@@ -131,18 +136,26 @@ def lacking(claim: dict[str, Any], rows: list[dict[str, Any]], scale: str) -> st
     A method that fails on hard units must not win by their absence. A deterministic claim is about every group of its
     experiment, so there all of them are wanted.
     """
+    from bench.table import variant_name
+
     have: dict[str, set[tuple[str, str, int]]] = {}
     for r in rows:
-        have.setdefault(r["method"], set()).add((r["data"], r["fold"], r["seed"]))
+        have.setdefault(variant_name(r), set()).add((variant_name(r, "data"), r["fold"], r["seed"]))
     wanted = set().union(*have.values())
     if claim.get("deterministic"):
-        wanted |= {(d, f, s) for d, f in expected_folds(claim, scale) for s in {s for _, _, s in wanted}}
+        wanted |= {(d, f, s) for d, f in expected(claim, scale) for s in {s for _, _, s in wanted}}
     gaps = {m: sorted(wanted - cells) for m, cells in have.items() if wanted - cells}
     parts = []
     for method, cells in gaps.items():
         some = ", ".join(f"{fold} seed {seed}" for _, fold, seed in cells[:4])
         parts.append(f"{method} lacks {some}{' and more' if len(cells) > 4 else ''}")
     return "; ".join(parts)
+
+
+def _units(rows: Iterable[dict[str, Any]], method: str, metric: str) -> dict[str, float]:
+    from bench.table import unit_means, variant_name
+
+    return unit_means([r for r in rows if variant_name(r) == method], metric)
 
 
 def _direction(rows: list[dict[str, Any]], metric: str) -> str:
@@ -159,8 +172,8 @@ def _order(
     from bench.stats import holm, paired_comparison
 
     better = _direction(rows, claim["metric"])
-    ours = unit_values(rows, claim["ours"], claim["metric"])
-    others = {b: unit_values(rows, b, claim["metric"]) for b in claim["baselines"]}
+    ours = _units(rows, claim["ours"], claim["metric"])
+    others = {b: _units(rows, b, claim["metric"]) for b in claim["baselines"]}
     if claim.get("deterministic"):
         return _deterministic(base, claim, better, ours, others)
     if any(len(ours.keys() & o.keys()) < 2 for o in others.values()):
@@ -242,7 +255,7 @@ def _parity(
     from bench.stats import summary
 
     number = next(n for n in card["numbers"] if n["id"] == claim["number"])
-    values = unit_values(rows, claim["ours"], claim["metric"])
+    values = _units(rows, claim["ours"], claim["metric"])
     factor = UNIT.get(number["unit"], 1.0)
     s = summary([v * factor for v in values.values()])
     interval = f", 95 % interval {s.ci[0]:.4g} to {s.ci[1]:.4g}" if s.ci else ""
@@ -274,9 +287,7 @@ def _self(
     """No drift from results/baseline.csv."""
     from bench.baseline import compare, load
 
-    drifts = [
-        d for r in rows if r["method"] == claim["ours"] for d in compare(r, load()) if d.metric == claim["metric"]
-    ]
+    drifts = [d for r in rows for d in compare(r, load()) if d.metric == claim["metric"]]
     if not drifts:
         return replace(base, why="no row of it in results/baseline.csv")
     bad = [d for d in drifts if not d.ok]
@@ -311,7 +322,7 @@ def numbers(records: Iterable[dict[str, Any]]) -> list[Verdict]:
 
 def _number(name: str, card: dict[str, Any], n: dict[str, Any], records: list[dict[str, Any]]) -> Verdict:
     from bench.stats import summary
-    from bench.table import own_choices
+    from bench.table import own_choices, unit_means
 
     base = Verdict(
         n["id"],
@@ -338,7 +349,7 @@ def _number(name: str, card: dict[str, Any], n: dict[str, Any], records: list[di
         if not own_choices(r, "method") and not own_choices(r, "data")  # the preset itself, no variant of it
     ]
     for scale in reversed(SCALES):
-        values = unit_values([r for r in rows if r["scale"] == scale], cell["method"], n["metric"])
+        values = unit_means([r for r in rows if r["scale"] == scale], n["metric"])
         if values:
             s = summary([v * UNIT.get(n["unit"], 1.0) for v in values.values()])
             note = n.get("note") or ("no tolerance is stated for it" if scale == "paper" else "not comparable")

@@ -68,14 +68,24 @@ def own_choices(record: dict[str, Any], group: str) -> dict[str, Any]:
     return own | {k: "default" for k in usual if k not in chosen and k not in stand_in}
 
 
+def variant_name(record: dict[str, Any], group: str = "method") -> str:
+    """The name of a row's method (or data), and what tells its variant from the preset: `gbw_rbn (theta=0.5)`."""
+    own = own_choices(record, group)
+    return record[group] + (f" ({variant(own)})" if own else "")
+
+
 def labels(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The name of each row's line in its table: the method, and what tells its variant from the others."""
-    out = []
-    for r in rows:
-        own = own_choices(r, "method")
-        suffix = f" ({variant(own)})" if own else ""
-        out.append(r["method"] + suffix + (" (transductive)" if r.get("transductive") else ""))
-    return out
+    """The name of each row's line in its table; rows that adapted to unlabelled test data say so."""
+    return [variant_name(r) + (" (transductive)" if r.get("transductive") else "") for r in rows]
+
+
+def unit_means(records: Iterable[dict[str, Any]], metric: str) -> dict[str, float]:
+    """Mean of a metric by unit of inference, a group of one data set: its seeds and folds are averaged first."""
+    units: dict[str, list[float]] = {}
+    for r in records:
+        values = [m["value"] for m in r["metrics"] if m["metric"] == metric]
+        units.setdefault(f"{variant_name(r, 'data')} {r['group'] or r['fold']}", []).extend(values)
+    return {u: sum(v) / len(v) for u, v in units.items() if v}
 
 
 def _table(key: tuple[str, ...], records: list[dict[str, Any]]) -> Table:
@@ -97,10 +107,7 @@ def _line(
 ) -> tuple[float, list[str]]:
     from bench.stats import summary
 
-    groups: dict[str, list[float]] = {}
-    for r in records:
-        groups.setdefault(r["group"] or r["fold"], []).extend(m["value"] for m in r["metrics"] if m["metric"] == metric)
-    s = summary([sum(v) / len(v) for v in groups.values()])
+    s = summary(list(unit_means(records, metric).values()))
     epochs = [r["timed_s"] / r["epochs"] for r in records if r.get("timed_s") and r.get("epochs")]
     usual = not own_choices(records[0], "method") and not own_choices(records[0], "data")
     printed, verdict = (

@@ -95,7 +95,7 @@ def records(scale="reduced", source="real", n=11, seed=0, **accuracy) -> list[di
             key = next(k for k in plan.keys_of([c]) if (k == c.key) == (source == "synthetic"))
             value = accuracy[c.method.name]
             value = value(i) if callable(value) else value
-            out.append({"key": key, "status": "done", "method": c.method.name, "data": "bci", "scale": scale, "seed": seed, "fold": c.fold,
+            out.append({"key": key, "status": "done", "identity": c.identity(), "method": c.method.name, "data": "bci", "scale": scale, "seed": seed, "fold": c.fold,
                         "group": c.fold, "origin": "real" if source == "real" else "synthetic_twin", "command": c.command,
                         "metrics": [{"metric": "accuracy", "value": value, "better": "higher", "unit": "fraction"}]})  # fmt: skip
     return out
@@ -160,7 +160,14 @@ def test_deterministic_claims_need_every_group():
         for c in cells:
             value = 10.0 if c.method.name == "bw_descent" else aim(c.fold)
             metric = {"metric": "iterations", "value": value, "better": "lower", "unit": "iterations"}
-            common = {"key": c.key, "status": "done", "method": c.method.name, "data": "spd_targets", "scale": "smoke"}
+            common = {
+                "key": c.key,
+                "status": "done",
+                "identity": c.identity(),
+                "method": c.method.name,
+                "data": "spd_targets",
+                "scale": "smoke",
+            }
             out.append(
                 {**common, "seed": 0, "fold": c.fold, "group": c.fold, "origin": "simulated", "metrics": [metric]}
             )
@@ -171,6 +178,17 @@ def test_deterministic_claims_need_every_group():
     assert claims.judge("g", card, claim, recs(lambda f: 9.0 if f == "kappa100" else 51.0)).verdict == "worse"
     part = [r for r in recs(lambda f: 51.0) if r["fold"] == "kappa10"]
     assert claims.judge("g", card, claim, part).verdict == "inconclusive"
+
+
+def test_variants_of_a_method_in_one_experiment_are_told_apart():
+    recs = records(gbw_rbn=lambda i: 0.6 + 0.011 * i, spdnet=lambda i: 0.5 + 0.01 * i, mdm=lambda i: 0.4 + 0.013 * i)
+    half = [r for r in recs if r["method"] == "gbw_rbn" and r["identity"]["method"][2].get("theta") == 0.5]
+    assert len(half) == 11  # the experiment holds theta=1 and theta=0.5
+    for r in half:
+        r["metrics"][0]["value"] = 0.0
+    assert verdict(0, recs).verdict == "reproduced"  # the claim is about the preset
+    own = CARD["claims"][0] | {"ours": "gbw_rbn (theta=0.5)"}
+    assert claims.judge("x", CARD, own, recs).verdict == "worse"
 
 
 def test_a_method_does_not_win_by_the_absence_of_hard_subjects():
@@ -200,7 +218,14 @@ def test_an_identity_is_judged_by_its_worst_row():
         for c in cells:
             value = worst if c.fold == "kappa100" else 1.0
             metric = {"metric": "converged", "value": value, "better": "higher", "unit": "fraction"}
-            common = {"key": c.key, "status": "done", "method": "bw_descent", "data": "spd_targets", "scale": "smoke"}
+            common = {
+                "key": c.key,
+                "status": "done",
+                "identity": c.identity(),
+                "method": "bw_descent",
+                "data": "spd_targets",
+                "scale": "smoke",
+            }
             out.append(
                 {**common, "seed": 0, "fold": c.fold, "group": c.fold, "origin": "simulated", "metrics": [metric]}
             )
@@ -293,8 +318,9 @@ def test_a_broken_exact_claim_trips_the_gate(tmp_path, monkeypatch, bench):
     monkeypatch.setattr(baseline, "PATH", tmp_path / "baseline.csv")
     card = copy.deepcopy(cards.cards()["gbw_rbn"])
     claim = next(c for c in card["claims"] if c["id"] == "gbw_rbn/descent")
+    claim |= {"ours": "bw_descent (cap=90)", "baselines": ["aim_descent (cap=90)"]}
     monkeypatch.setattr(claims, "experiment_keys", lambda *_: plan.keys_of(plan.expand(words)))
-    monkeypatch.setattr(claims, "expected_folds", lambda *_: {("spd_targets", "kappa10")})
+    monkeypatch.setattr(claims, "expected", lambda *_: {("spd_targets", "kappa10")})
     monkeypatch.setattr(gate, "cards", lambda: {"gbw_rbn": card})
     bench("baseline", "--accept", "all", *words)
     code, out, _ = bench("gate", *words)

@@ -103,7 +103,7 @@ def test_shards_partition_the_cells():
     parts = [[c.key for c in plan.expand([*words, f"shard=[{i},3]"])] for i in range(3)]
     assert (
         sorted(key for part in parts for key in part) == sorted(everything)
-        and len(set(everything)) == len(everything) == 66
+        and len(set(everything)) == len(everything) == 88
     )
     with pytest.raises(BenchError, match=r"shard=\[3, 3\] must be"):
         plan.expand([*words, "shard=[3,3]"])
@@ -119,6 +119,7 @@ def test_command_line_overrides_reach_every_cell_that_has_the_field():
     assert {c.seed for c in cells} == {3}
     assert {c.method.name: getattr(c.method, "epochs", None) for c in cells} == {
         "gbw_rbn": 2,
+        "liebn_aim": 2,
         "bw_rbn": 2,
         "spdnet_bn": 2,
         "spdnet": 2,
@@ -153,7 +154,7 @@ def test_composition_is_fast():
     plan._compose.cache_clear()
     start = time.process_time()
     cells = plan.expand(["experiment=gbw_rbn/mamem", "seed=0,1,2", *SMOKE])
-    assert len(cells) == 198
+    assert len(cells) == 264
     assert time.process_time() - start < 1.5
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.table import labels, own_choices, tables, variant
+from bench.table import labels, own_choices, tables, unit_means, variant, variant_name
 
 COSTS = {
     "epoch_s": "seconds per epoch",
@@ -60,21 +60,17 @@ def _method(label: str, cells: list[int], records: Sequence[dict[str, Any]], met
     """Mean and interval of a line as numbers, the value of each unit (seeds and folds averaged) and the mean costs."""
     from bench.stats import summary
 
-    repeats: dict[str, list[float]] = {}
-    for i in cells:
-        r = records[i]
-        repeats.setdefault(r["group"] or r["fold"], []).extend(
-            m["value"] for m in r["metrics"] if m["metric"] == metric
-        )
-    units = {unit: sum(v) / len(v) for unit, v in sorted(repeats.items())}
+    rows = [records[i] for i in cells]
+    prefix = f"{variant_name(rows[0], 'data')} "  # the data are the table's title; a unit is the group within
+    units = {unit.removeprefix(prefix): value for unit, value in sorted(unit_means(rows, metric).items())}
     s = summary(list(units.values()))
     return {
         "label": label,
-        "method": records[cells[0]]["method"],
+        "method": rows[0]["method"],
         "mean": s.mean,
         "ci": list(s.ci) if s.ci else None,
         "units": units,
-        "costs": _costs([records[i] for i in cells]),
+        "costs": _costs(rows),
         "cells": cells,
     }
 
