@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import ROOT, store
-from bench.cards import cards
+from bench.cards import cards, methods_of
 from bench.schema import BenchError
 
 PATH = ROOT / "results" / "baseline.csv"
@@ -188,5 +188,5 @@ def claim_methods(claim: str) -> set[str]:
     for card in cards().values():
         for c in card.get("claims") or []:
             if c["id"] == claim:
-                return {c["ours"], *(c.get("baselines") or [])}
+                return methods_of(c)
     return set()

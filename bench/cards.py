@@ -67,6 +67,11 @@ def read(path: Path) -> dict[str, Any]:
     return card
 
 
+def methods_of(claim: dict[str, Any]) -> set[str]:
+    """Names of the methods of a claim; `ours` and `baselines` may name variants, as tables do: `gbw_rbn (theta=0.5)`."""
+    return {str(name).partition(" (")[0] for name in [claim.get("ours"), *(claim.get("baselines") or [])] if name}
+
+
 def lint(card: Any) -> Iterator[str]:
     """A sentence for each thing that is wrong: no number without provenance, unit and direction; no field without a meaning."""
     if not isinstance(card, dict):
@@ -133,9 +138,8 @@ def _claims(claims: list[dict[str, Any]], numbers: set[Any]) -> Iterator[str]:
                 yield f"{name} has no {f}; a {gate} claim needs it"
         if c.get("experiment") and c["experiment"] not in options("experiment"):
             yield f"{name} names the experiment {c['experiment']}, which is missing{did_you_mean(c['experiment'], options('experiment'))}"
-        for variant in [c.get("ours"), *(c.get("baselines") or [])]:
-            method = str(variant or "").partition(" (")[0]  # a variant is named as in the tables: gbw_rbn (theta=0.5)
-            if method and method not in options("method"):
+        for method in methods_of(c):
+            if method not in options("method"):
                 yield f"{name} names the method {method}, which is missing{did_you_mean(method, options('method'))}"
         if gate == "parity" and c.get("number") not in numbers:
             yield f"{name} names the number {c.get('number')}, which this card does not print"

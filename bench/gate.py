@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import baseline, claims, plan
-from bench.cards import cards
+from bench.cards import cards, methods_of
 from bench.execute import run_cells
 from bench.schema import BenchError
 from bench.words import absolute
@@ -67,7 +67,7 @@ def _exact_claims(records: list[dict[str, Any]], ran: set[str]) -> list[str]:
         for claim in card.get("claims") or []:
             if claim["gate"] != "identity" and not claim.get("deterministic"):
                 continue
-            if not {claim["ours"], *(claim.get("baselines") or [])} <= ran:
+            if not methods_of(claim) <= ran:
                 continue
             verdict = claims.judge(name, card, claim, records)
             if verdict.verdict == "not attempted":

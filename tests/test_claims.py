@@ -95,7 +95,8 @@ def records(scale="reduced", source="real", n=11, seed=0, **accuracy) -> list[di
             key = next(k for k in plan.keys_of([c]) if (k == c.key) == (source == "synthetic"))
             value = accuracy[c.method.name]
             value = value(i) if callable(value) else value
-            out.append({"key": key, "status": "done", "identity": c.identity(), "method": c.method.name, "data": "bci", "scale": scale, "seed": seed, "fold": c.fold,
+            out.append({"key": key, "status": "done", "identity": c.identity(),
+                        "method": c.method.name, "data": "bci", "scale": scale, "seed": seed, "fold": c.fold,
                         "group": c.fold, "origin": "real" if source == "real" else "synthetic_twin", "command": c.command,
                         "metrics": [{"metric": "accuracy", "value": value, "better": "higher", "unit": "fraction"}]})  # fmt: skip
     return out
