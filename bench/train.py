@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench import ddp, stopping
 from bench.context import Context, DeadlineReached, seed_all
-from bench.schema import Arrays, BenchError, Bundle, Metric, Result, load_object
+from bench.schema import Arrays, Bundle, Metric, Result, load_object
 
 load_object("models.nn.torchvision_ops:cure")()  # lightning imports torchmetrics, which imports torchvision
 
@@ -183,7 +183,9 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
     seed_all(ctx.seed("init"))
     module = method.build(bundle, cfg)
     if world > 1:
-        module = _shareable(module, ctx.device)
+        from bench.gathering import share_statistics
+
+        module = share_statistics(module, ctx.device)
     select = cfg.select if bundle.val is not None else "last"
     keeper = Keeper(ctx, select)
     _quiet()
@@ -226,22 +228,6 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
     best = keeper.best["loss"]
     validation = Metric("val_loss", best, "lower", "loss") if math.isfinite(best) else None
     return Result(predictions=predictions, params=params, epochs=trainer.current_epoch, validation=validation)
-
-
-def _shareable(module: pl.LightningModule, device: str) -> pl.LightningModule:
-    """The module as several processes may train it: batch norms of a GPU synchronised; other batch statistics refused.
-
-    Each process would take them from its own share of the batch, and placement would change the numbers under one key.
-    """
-    if device != "cpu":
-        module = torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    for name, part in module.named_modules():
-        if "running_mean" in dict(part.named_buffers(recurse=False)) and not isinstance(part, torch.nn.SyncBatchNorm):
-            raise BenchError(
-                f"trainer=ddp: {name} ({type(part).__name__}) keeps batch statistics, which several processes would take "
-                "from their own shares; use trainer=cpu or trainer=gpu"
-            )
-    return module
 
 
 def predict(module: pl.LightningModule, split: Any, batch: int, device: str) -> dict[str, Any]:
