@@ -15,6 +15,7 @@ A card is a mapping with
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 
 from bench import ROOT
 from bench.registry import FOLDER, conf_dirs, did_you_mean, options
-from bench.schema import BenchError
+from bench.schema import SCALES, BenchError
 
 CARD = ("paper", "accepts", "protocol", "tables", "numbers", "claims", "not_reproduced", "speed")
 PAPER = ("key", "title", "authors", "venue", "year", "arxiv", "code", "code_licence", "bibtex")
@@ -34,6 +35,27 @@ FIELDS = {  # beside COMMON; the required ones have no "?"
     "parity": ("ours", "number", "tolerance"),
     "self": ("ours",),
 }
+VERDICTS = ("reproduced", "within noise", "better", "worse", "inconclusive", "not attempted")
+KINDS: dict[str, str] = {  # of every field that is not a text
+    "paper": "mapping", "tables": "mapping", "cell": "mapping", "speed": "mapping",
+    "accepts": "texts", "protocol": "texts", "baselines": "texts",
+    "numbers": "mappings", "claims": "mappings", "not_reproduced": "mappings",
+    "value": "number", "std": "number", "n": "number", "factor": "number", "tolerance": "number", "target": "number",
+    "year": "number", "deterministic": "flag",
+}  # fmt: skip
+KNOWN = {
+    "what",
+    "why",
+    "command",
+    "result",
+    *CARD,
+    *PAPER,
+    *NUMBER,
+    *COMMON,
+    *(f.rstrip("?") for own in FIELDS.values() for f in own),
+}
+NAMES = {"mapping": "a mapping", "texts": "a list of texts", "mappings": "a list of mappings", "number": "a finite number",
+         "flag": "true or false", "text": "a text"}  # fmt: skip
 
 
 @functools.cache
@@ -78,6 +100,16 @@ def lint(card: Any) -> Iterator[str]:
         yield f"a card is a mapping with {', '.join(CARD)}"
         return
     yield from _unknown(card, CARD, "the card")
+    faults = [*_types(card, "the card")]
+    for part in ("paper", "tables", "speed"):
+        if not faults:
+            faults += _types(card.get(part) or {}, part, "text" if part == "tables" else "anything")
+    for part, label in (("numbers", "number"), ("claims", "claim"), ("not_reproduced", "not_reproduced")):
+        if not faults:
+            faults += (f for e in card.get(part) or [] for f in _types(e, f"{label} {e.get('id', e)}"))
+    if faults:  # the rest of the lint, and every reader, relies on the types
+        yield from faults
+        return
     paper = card.get("paper") or {}
     yield from _unknown(paper, PAPER, "paper")
     yield from (f"paper has no {f}; add it" for f in ("key", "title", "venue", "code_licence") if not paper.get(f))
@@ -89,6 +121,32 @@ def lint(card: Any) -> Iterator[str]:
     for entry in card.get("not_reproduced") or []:
         if set(entry) != {"what", "why"}:
             yield f"not_reproduced {entry}: each entry says what and why"
+
+
+def _types(mapping: dict[str, Any], where: str, other: str = "anything") -> Iterator[str]:
+    """A sentence for each field whose value is of another kind than KINDS says; null is always admitted."""
+    for field, value in mapping.items():
+        kind = KINDS.get(str(field), "text" if field in KNOWN else other)
+        if value is not None and not _is(kind, value):
+            bad = (
+                next((v for v in value if not _is("text", v)), value)
+                if kind == "texts" and isinstance(value, list)
+                else value
+            )
+            yield f"{where} has {field}={bad!r}; it must be {NAMES[kind]}"
+    cell = mapping.get("cell")
+    if isinstance(cell, dict) and (set(cell) != {"method", "data"} or not all(_is("text", v) for v in cell.values())):
+        yield f"{where} has cell={cell!r}; it names a method and a data set of this project"
+
+
+def _is(kind: str, value: Any) -> bool:
+    if kind == "anything":  # an unknown field, which is told elsewhere
+        return True
+    if kind in ("texts", "mappings"):
+        return isinstance(value, list) and all(isinstance(v, str if kind == "texts" else dict) for v in value)
+    if kind == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, {"mapping": dict, "flag": bool, "text": str}[kind])
 
 
 def _unknown(mapping: dict[str, Any], known: tuple[str, ...], where: str) -> Iterator[str]:
@@ -105,8 +163,8 @@ def _numbers(numbers: list[dict[str, Any]], tables: dict[str, Any]) -> Iterator[
         for f in ("id", "table", "dataset", "method", "metric", "unit"):
             if not n.get(f):
                 yield f"{name} has no {f}; a number without provenance is not kept"
-        if isinstance(n.get("value"), bool) or not isinstance(n.get("value"), (int, float)):
-            yield f"{name} has the value {n.get('value')!r}; give a number"
+        if n.get("value") is None:
+            yield f"{name} has no value; give a number"
         if n.get("better") not in ("higher", "lower", "none"):
             yield f"{name} has better={n.get('better')!r}; say higher, lower or none"
         if n.get("table") and n["table"] not in tables:
@@ -141,6 +199,9 @@ def _claims(claims: list[dict[str, Any]], numbers: set[Any]) -> Iterator[str]:
         for method in methods_of(c):
             if method not in options("method"):
                 yield f"{name} names the method {method}, which is missing{did_you_mean(method, options('method'))}"
+        for f, known in (("scale", SCALES), ("finding", VERDICTS)):
+            if c.get(f) and c[f] not in known:
+                yield f"{name} has {f}={c[f]!r}; use one of {', '.join(known)}"
         if gate == "parity" and c.get("number") not in numbers:
             yield f"{name} names the number {c.get('number')}, which this card does not print"
         if c.get("id") in seen:

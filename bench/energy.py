@@ -5,6 +5,7 @@ The counters are of the whole machine: other processes are in the number, and `e
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,16 @@ def _nvml() -> Any:
 
 
 def _gpu_mj(nvml: Any) -> float | None:
-    """Millijoules that the first card has used since the driver was loaded."""
+    """Millijoules that the card of this process has used since the driver was loaded."""
     if nvml is None:
         return None
     try:
-        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(nvml.nvmlDeviceGetHandleByIndex(0)))
+        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(_card(nvml, os.environ.get("CUDA_VISIBLE_DEVICES"))))
     except Exception:
         return None
+
+
+def _card(nvml: Any, visible: str | None) -> Any:
+    """The first card that CUDA shows to this process: an index or a UUID; NVML itself counts all cards of the machine."""
+    first = (visible or "0").split(",")[0].strip()
+    return nvml.nvmlDeviceGetHandleByIndex(int(first)) if first.isdigit() else nvml.nvmlDeviceGetHandleByUUID(first)

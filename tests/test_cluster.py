@@ -429,6 +429,20 @@ def test_tensorboard_and_wandb_offline(tmp_path):
     assert list(run.glob(f"run-{rec['key']}.wandb")) and wandb.__version__
 
 
+def test_a_wandb_run_is_grouped_and_tagged_by_its_cell(tmp_path, monkeypatch):
+    from bench.loggers import WandbLogger
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    (cell,) = plan.expand(["method=bw_descent", "fold=0", "scale=smoke", "logger=wandb", f"out={tmp_path}"])
+    log = WandbLogger(cell)
+    try:
+        assert log.run.id == cell.key and log.run.group == "bw_descent-spd_targets"
+        assert set(log.run.tags) == {"smoke", "simulated", "kappa10"} and log.run.settings._offline
+        log.log(0, {"loss": 1.0})
+    finally:
+        log.close({"iterations": 19.0}, {})
+
+
 def test_energy_is_read_where_it_can_be(tmp_path):
     from bench.energy import Meter
 
@@ -444,6 +458,29 @@ def test_energy_is_read_where_it_can_be(tmp_path):
     (zone / "max_energy_range_uj").write_text("7200000900")
     (zone / "energy_uj").write_text("0")  # wrapped
     assert meter.read() == {"energy_wh": 1.0, "energy_method": "rapl"}
+
+
+def test_energy_of_the_card_that_cuda_shows(tmp_path, monkeypatch):
+    """NVML counts all cards of the machine; CUDA_VISIBLE_DEVICES names the one of this process, by index or UUID."""
+    import types
+
+    from bench import energy
+
+    used = {"index 0": 1.0e6, "index 3": 2.0e6, "uuid GPU-7": 3.0e6}
+    nvml = types.SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByIndex=lambda i: f"index {i}",
+        nvmlDeviceGetHandleByUUID=lambda u: f"uuid {u}",
+        nvmlDeviceGetTotalEnergyConsumption=lambda card: used[card],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    for visible, card in ((None, "index 0"), ("3,0", "index 3"), ("GPU-7", "uuid GPU-7")):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        meter = energy.Meter(tmp_path, gpu=True)
+        used[card] += 3.6e6  # millijoules: one watt-hour
+        assert meter.read() == {"energy_wh": 1.0, "energy_method": "nvml"}
 
 
 @pytest.fixture(autouse=True)
