@@ -168,7 +168,10 @@ def _direction(rows: list[dict[str, Any]], metric: str) -> str:
 def _order(
     base: Verdict, card: dict[str, Any], claim: dict[str, Any], rows: list[dict[str, Any]], scale: str
 ) -> Verdict:
-    """Ours better than each baseline: exact one-sided paired tests, Holm over the baselines of the claim."""
+    """Ours better than each baseline: exact one-sided paired tests, Holm over the baselines of the claim.
+
+    Units of several data sets are tested within each, and Stouffer's method weighs the p-values by the root of their number.
+    """
     from bench.stats import holm, paired_comparison
 
     better = _direction(rows, claim["metric"])
@@ -179,19 +182,25 @@ def _order(
     if any(len(ours.keys() & o.keys()) < 2 for o in others.values()):
         return replace(base, verdict="inconclusive", why=f"fewer than 2 paired units; needs at least {LEAST_UNITS}")
     tests = {b: paired_comparison(ours, o, better=better) for b, o in others.items()}
-    against = {b: paired_comparison(ours, o, better=better, alternative="worse") for b, o in others.items()}
-    p = dict(zip(tests, holm([t.test.p for t in tests.values()]), strict=True))
-    p_worse = dict(zip(against, holm([t.test.p for t in against.values()]), strict=True))
+    within = {b: _by_data(rows, claim, b, better, "better") for b in others}
+    against = {b: _by_data(rows, claim, b, better, "worse") for b in others}
+    if not all(w for w in within.values()):
+        return replace(
+            base, verdict="inconclusive", why="a data set has fewer than 2 paired units; it needs at least 2"
+        )
+    p = dict(zip(tests, holm([_combined(w)[0] for w in within.values()]), strict=True))
+    p_worse = dict(zip(against, holm([_combined(w)[0] for w in against.values()]), strict=True))
+    sets = len(next(iter(within.values())))
     parts = [
         f"{b}: {t.gain:+.3f} (95 % interval {t.ci[0]:+.3f} to {t.ci[1]:+.3f}, dz {t.dz:+.2f}, p {p[b]:.3g})"
         for b, t in tests.items()
     ]
     first = next(iter(tests.values()))
     n = min(len(t.units) for t in tests.values())
-    base = replace(
-        base, ours=f"{claim['metric']} {first.mean_a:.3f}; gain over {'; '.join(parts)}; n = {n}", comparable=True
-    )
-    floor = max(holm([t.test.p_min for t in tests.values()]))  # the smallest adjusted p that these units can give
+    combined = f" in {sets} data sets, p combined by Stouffer's method" if sets > 1 else ""
+    text = f"{claim['metric']} {first.mean_a:.3f}; gain over {'; '.join(parts)}; n = {n}{combined}"
+    base = replace(base, ours=text, comparable=True)
+    floor = max(holm([_combined(w)[1] for w in within.values()]))  # the smallest adjusted p that these units can give
     if n < LEAST_UNITS or floor > ALPHA:
         more = max(LEAST_UNITS - n, max(t.more_units(ALPHA / len(tests)) for t in tests.values()))
         return replace(
@@ -203,8 +212,46 @@ def _order(
     if any(v <= ALPHA for v in p_worse.values()):
         worse = ", ".join(b for b, v in p_worse.items() if v <= ALPHA)
         return replace(base, verdict="worse", why=f"worse than {worse}, Holm-adjusted p <= {ALPHA}")
-    unclear = ", ".join(b for b, v in p.items() if v > ALPHA)
-    return replace(base, verdict="within noise", why=f"no difference shown from {unclear}")
+    unclear = [b for b, v in p.items() if v > ALPHA]
+    needed = "; ".join(_needed(b, ours, others[b], better, ALPHA / len(tests)) for b in unclear)
+    return replace(base, verdict="within noise", why=f"no difference shown from {', '.join(unclear)}; {needed}")
+
+
+def _by_data(rows: list[dict[str, Any]], claim: dict[str, Any], baseline: str, better: str, side: str) -> list[Any]:
+    """One paired comparison per data set; empty when a data set has fewer than 2 paired units."""
+    from bench.stats import paired_comparison
+    from bench.table import variant_name
+
+    out = []
+    for data in sorted({variant_name(r, "data") for r in rows}):
+        own = [r for r in rows if variant_name(r, "data") == data]
+        a, b = _units(own, claim["ours"], claim["metric"]), _units(own, baseline, claim["metric"])
+        if len(a.keys() & b.keys()) < 2:
+            return []
+        out.append(paired_comparison(a, b, better=better, alternative=side))
+    return out
+
+
+def _combined(tests: list[Any]) -> tuple[float, float]:
+    """(p, the smallest p that these units can give) of one comparison over its data sets."""
+    from bench.stats import stouffer
+
+    p, least, n = [t.test.p for t in tests], [t.test.p_min for t in tests], [len(t.units) for t in tests]
+    if len(tests) == 1:
+        return p[0], least[0]
+    clip = [min(0.5, x) for x in least]
+    return stouffer(p, n=n, clip=clip), stouffer(least, n=n, clip=clip)
+
+
+def _needed(baseline: str, ours: dict[str, float], theirs: dict[str, float], better: str, alpha: float) -> str:
+    """How many units would show a difference of the size seen, for planning: as uncertain as that size."""
+    from bench.stats import power_units
+
+    sign = -1.0 if better == "lower" else 1.0
+    units = power_units([sign * (ours[u] - theirs[u]) for u in sorted(ours.keys() & theirs.keys())], alpha=alpha)
+    if units is None:
+        return f"the difference from {baseline} is not in the claim's direction"
+    return f"about {units} units would show the difference from {baseline} seen here with a probability of 0.8"
 
 
 def _deterministic(

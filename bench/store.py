@@ -95,19 +95,26 @@ def scan(out: Path) -> Iterator[dict[str, Any] | BenchError]:
 
 
 def rows(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Long format: one dictionary of COLUMNS per metric; a cell without metrics (failed, skipped) gives one row."""
+    """Long format: one dictionary of COLUMNS per metric; a cell without metrics (failed, skipped) gives one row.
+
+    `not_comparable` says why a number may not be held against a printed one; null when it may.
+    """
+    from bench.table import paper
+
     common = {c: record.get(c) for c in COLUMNS}
     if common["choices"] is None and "identity" in record:  # tells the variants of a method apart
         chosen = {"method": record["identity"]["method"][2], "data": record["identity"]["data"][2]}
         common["choices"] = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
     metrics = record.get("metrics") or [{"metric": None, "value": None, "better": None, "unit": None}]
-    return [{**common, **m} for m in metrics]
+    if record.get("status") != "done":
+        return [{**common, **m, "not_comparable": record.get("status")} for m in metrics]
+    return [{**common, **m, "not_comparable": paper(record, m["metric"])[1] or None} for m in metrics]
 
 
 def csv_text(records: Iterable[dict[str, Any]]) -> str:
     """Rows in long format, one per (cell, metric), with the fixed columns: what is committed of a run."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(buffer, [*COLUMNS, "not_comparable"], lineterminator="\n")
     writer.writeheader()
     for record in records:
         for row in rows(record):

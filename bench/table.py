@@ -95,24 +95,18 @@ def _table(key: tuple[str, ...], records: list[dict[str, Any]]) -> Table:
     for label, r in zip(labels(records), records, strict=True):
         by_method.setdefault(label, []).append(r)
     sign = -1 if first["better"] == "higher" else 1
-    lines = sorted(
-        (_line(name, rs, metric, data, scale, origin) for name, rs in by_method.items()), key=lambda x: sign * x[0]
-    )
+    lines = sorted((_line(name, rs, metric) for name, rs in by_method.items()), key=lambda x: sign * x[0])
     title = f"{data}{f' ({choices})' if choices else ''}: {metric}, {origin.replace('_', ' ')} data, scale {scale}"
     return Table(title, _notes(records, metric, first, origin), HEADER, [line for _, line in lines])
 
 
-def _line(
-    name: str, records: list[dict[str, Any]], metric: str, data: str, scale: str, origin: str
-) -> tuple[float, list[str]]:
+def _line(name: str, records: list[dict[str, Any]], metric: str) -> tuple[float, list[str]]:
     from bench.stats import summary
 
     s = summary(list(unit_means(records, metric).values()))
     epochs = [r["timed_s"] / r["epochs"] for r in records if r.get("timed_s") and r.get("epochs")]
-    usual = not own_choices(records[0], "method") and not own_choices(records[0], "data")
-    printed, verdict = (
-        paper(records[0]["method"], data, metric, scale, origin) if usual else ("", "a variant, not printed")
-    )
+    printed, why = paper(records[0], metric)
+    verdict = (f"not comparable: {why}" if printed else why) if why else "see results/REPRODUCTION.md"
     interval = f"{_digits(s.ci[0])} to {_digits(s.ci[1])}" if s.ci else "one group"
     seeds = len({r["seed"] for r in records})
     pace = f"{sum(epochs) / len(epochs):.2f}" if epochs else ""
@@ -149,23 +143,29 @@ def _notes(records: list[dict[str, Any]], metric: str, first: dict[str, Any], or
     return notes
 
 
-def paper(method: str, data: str, metric: str, scale: str, origin: str) -> tuple[str, str]:
-    """(the printed number with its source, what may be said of it beside ours)."""
-    found = [
-        n
-        for n in printed_numbers()
-        if n["cell"].get("method") == method and n["cell"].get("data") == data and n["metric"] == metric
-    ]
-    if not found:
-        return "", "number not found"
-    n = found[0]
+def paper(record: dict[str, Any], metric: str) -> tuple[str, str]:
+    """(the printed number with its source, why this row's own is not comparable with it; empty when it is)."""
+    n = next(
+        (
+            n
+            for n in printed_numbers()
+            if (n["cell"]["method"], n["cell"]["data"], n["metric"]) == (record["method"], record["data"], metric)
+        ),
+        None,
+    )
+    own = {**own_choices(record, "method"), **own_choices(record, "data")}
+    if own:
+        return "", f"a variant ({variant(own)}), not printed"
+    if n is None:
+        return "", "no printed number is known"
     spread = "" if n.get("std") is None else f" ± {n['std']:g}"
     text = f"{n['value']:g}{spread} {n['unit']}, {n['source']}"
-    if origin == "synthetic_twin":
-        return text, "synthetic data: not comparable"
-    if scale != "paper":
-        return text, f"{scale} scale: not comparable" + (f"; {n['note']}" if n.get("note") else "")
-    return text, n.get("note") or "see results/REPRODUCTION.md"
+    reasons = [n["note"]] if n.get("note") else []
+    if record["scale"] != "paper":
+        reasons.insert(0, f"{record['scale']} scale")
+    if record["origin"] == "synthetic_twin":
+        reasons.insert(0, "synthetic stand-in data")
+    return text, "; ".join(reasons)
 
 
 @functools.cache

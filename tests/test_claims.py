@@ -135,6 +135,32 @@ def test_an_order_claim_on_few_units_is_inconclusive_and_says_how_many_more():
     assert few.verdict == "inconclusive" and "4 more" in few.why
 
 
+def test_units_of_two_data_sets_are_tested_within_each_and_combined_by_stouffer():
+    """Five subjects each, all in favour: p = 2^-5 twice, Phi(-2 * 1.8627 / sqrt 2) = 0.00422 together."""
+    claim = {**CARD["claims"][0], "baselines": ["spdnet"]}
+    one = records(n=5, gbw_rbn=lambda i: 0.6 + 0.011 * i, spdnet=lambda i: 0.5 + 0.01 * i)
+    assert claims.judge("x", CARD, claim, one).verdict == "inconclusive"
+    other = copy.deepcopy(one)
+    for r in other:
+        r["identity"]["data"][2]["official_split"] = True
+    v = claims.judge("x", CARD, claim, one + other)
+    assert v.verdict == "reproduced" and "in 2 data sets" in v.ours and "p 0.00422" in v.ours and "n = 10" in v.ours
+    for r in other:  # a gain in one data set and as large a loss in the other
+        r["metrics"][0]["value"] = 1.0 - r["metrics"][0]["value"]
+    assert claims.judge("x", CARD, claim, one + other).verdict == "within noise"
+
+
+def test_within_noise_says_how_many_units_would_show_the_difference_seen():
+    from bench.stats import power_units
+
+    gain = [0.02, -0.01, 0.03, -0.02, 0.01, 0.0, 0.02, -0.03, 0.04, -0.01, 0.01]
+    claim = {**CARD["claims"][0], "baselines": ["spdnet"]}
+    v = claims.judge("x", CARD, claim, records(gbw_rbn=lambda i: 0.5 + gain[i], spdnet=0.5))
+    assert v.verdict == "within noise" and f"about {power_units(gain)} units" in v.why
+    v = claims.judge("x", CARD, claim, records(gbw_rbn=lambda i: 0.5 - gain[i], spdnet=0.5))
+    assert v.verdict == "within noise" and "not in the claim's direction" in v.why
+
+
 def test_holm_counts_the_baselines_of_the_claim():
     """p = 2^-5 against each of two baselines is above 0.05 / 2, although each alone is below 0.05."""
     claim = {**CARD["claims"][0], "baselines": ["spdnet"]}

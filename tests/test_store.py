@@ -35,8 +35,13 @@ def test_round_trip_and_long_format(tmp_path):
     store.write_cell(folder, RECORD)
     assert store.read_cell(folder) == RECORD
     rows = store.rows(RECORD)
-    assert [list(r) for r in rows] == [store.COLUMNS] * 2 and [r["metric"] for r in rows] == ["accuracy", "nll"]
-    assert store.rows({**RECORD, "metrics": [], "status": "failed"})[0]["value"] is None
+    assert [list(r) for r in rows] == [[*store.COLUMNS, "not_comparable"]] * 2 and [r["metric"] for r in rows] == [
+        "accuracy",
+        "nll",
+    ]
+    assert rows[0]["not_comparable"] == "no printed number is known"
+    failed = store.rows({**RECORD, "metrics": [], "status": "failed"})[0]
+    assert failed["value"] is None and failed["not_comparable"] == "failed"
     assert [p.name for p in folder.iterdir()] == [store.ROW]  # no temporary file stays
 
 
