@@ -17,7 +17,7 @@ HELP = """usage: bench <verb> [key=value ...]
 
   run      run cells (Hydra: --multirun, --cfg job, --help)      bench run method=gbw_rbn data=bci
   list     methods, data sets, which fit which and why not       bench list [method=<name>] [data=<name>]
-  plan     what a run would do: done, to do, skipped             bench plan experiment=gbw_rbn/mamem [--count]
+  plan     what a run would do: done, to do, skipped             bench plan experiment=gbw_rbn/mamem [--count] [--keys FILE]
   doctor   is this machine ready: packages, data, folders, GPU   bench doctor
   prepare  download and check data, licence shown                bench prepare data=bci
   report   tables of finished cells; one HTML file               bench report [experiment=...] [--html|--md|--csv|--tex FILE]
@@ -28,7 +28,7 @@ HELP = """usage: bench <verb> [key=value ...]
   gate     run a suite, fail when a number drifted               bench gate suite=ci
   baseline accept new numbers for the gate, old and new printed  bench baseline --accept <claim>
 
-`python bench/run.py ...`, `bench run ...` and `python -m bench run ...` are the same thing. Every verb but run takes --json.
+`python bench/run.py ...`, `bench run ...` and `python -m bench run ...` are the same thing. Every verb takes --json.
 """
 
 
@@ -133,8 +133,11 @@ def _list(argv: list[str]) -> int:
 def _plan(argv: list[str]) -> int:
     from bench.listing import plan_text, planned
 
-    words, flags = _words([w for w in argv if w != "--count"])
+    words, flags = _words([w for w in argv if w != "--count"], "keys")
     found = planned(words)
+    if flags.keys:
+        Path(flags.keys).parent.mkdir(parents=True, exist_ok=True)
+        Path(flags.keys).write_text("".join(f"{c['key']}\n" for c in found["cells"] if c["will_run"]))
     if "--count" in argv:
         print(found["to_run"])
         return 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +32,7 @@ def execute(overrides: Sequence[str], *, multirun: bool = False) -> float | None
     cells = plan.expand(overrides, strict=not multirun, download=True)
     if not cells:
         raise BenchError("nothing to run: this shard or experiment has no cells")
+    _tell(cells)
     counts, records = run_cells(cells)
     out = Path(cells[0].settings["out"])
     if not multirun and records:
@@ -42,6 +45,14 @@ def execute(overrides: Sequence[str], *, multirun: bool = False) -> float | None
         raise Stopped("stopped at the deadline with a checkpoint; the same command goes on from it")
     values = [r["validation"] for r in records if r.get("validation") is not None]
     return sum(values) / len(values) if values else None
+
+
+def _tell(cells: Sequence[Cell]) -> None:
+    """Under `bench run --json`, tell the process that prints the rows which cells this job has; it may be far away."""
+    folder = os.environ.get("BENCH_KEYS")
+    if folder:
+        text = "".join(f"{c.method.name}/{c.data.name}/{c.key}\n" for c in cells)
+        store.write_atomic(Path(folder) / uuid.uuid4().hex, text.encode())
 
 
 def run_cells(cells: Sequence[Cell]) -> tuple[Counter[str], list[dict[str, Any]]]:

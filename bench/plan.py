@@ -107,7 +107,9 @@ def expand(overrides: Sequence[str], *, strict: bool = True, download: bool = Fa
             jobs = _jobs(line, lenient=len(lines) > 1 or not strict)
             cells = {c.key: c for job in jobs for c in _cells(job, download)}
             shard = next((o.value() for o in parse(w for w in line if key(w) == "shard")), None)
-            found |= {c.key: c for c in _shard(shard, list(cells.values()))}
+            wanted = _only(next((value(w) for w in line if key(w) == "only"), None))
+            some = [c for k, c in cells.items() if wanted is None or k in wanted]
+            found |= {c.key: c for c in _shard(shard, some)}
     unique = list(found.values())
     if strict and unique and all(c.skip for c in unique):
         fitting = [n for n in options("data") if fits_name(unique[0].method, n)]
@@ -147,6 +149,16 @@ def _shard(shard: Any, cells: list[Cell]) -> list[Cell]:
     if not whole or not 0 <= shard[0] < shard[1]:
         raise BenchError(f"shard={shard} must be [i,n] with 0 <= i < n, e.g. shard=[0,4]")
     return cells[shard[0] :: shard[1]]
+
+
+def _only(path: str | None) -> set[str] | None:
+    """The keys that `only=FILE` lists, one a line; None when there is no such word."""
+    if path in (None, "", "null"):
+        return None
+    try:
+        return set(Path(str(path)).expanduser().read_text().split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"only={path} cannot be read ({error}); write the file with bench plan --keys FILE") from None
 
 
 def _jobs(words: list[str], lenient: bool = False) -> list[list[str]]:
@@ -277,7 +289,7 @@ def _cells(words: list[str], download: bool) -> list[Cell]:
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise BenchError(f"seed={seed} must be a whole number from 0 on, or a list of them, e.g. seed=[0,1]")
-    own = [w for w in words if key(w) not in (*AXES, "shard") and not key(w).startswith("hydra")]
+    own = [w for w in words if key(w) not in (*AXES, "shard", "only") and not key(w).startswith("hydra")]
     return [
         Cell(method, data, scale, seed, fold, source, note, settings, own, skip) for seed in seeds for fold in folds
     ]

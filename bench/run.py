@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +73,7 @@ def main(argv: list[str]) -> int:
 
     Exit codes: 0 done, 1 a cell failed, 2 a mistake in the words, 75 stopped by deadline or signal with work left.
     """
-    given, flags = split(argv)
+    given, flags = split([w for w in argv if w != "--json"])
     if {"--help", "-h"} & set(flags):
         from bench.listing import usage  # Hydra's own help copies its configuration once per option and grows with each
 
@@ -95,10 +97,38 @@ def main(argv: list[str]) -> int:
     if multirun:
         extra.append(words.quoted("hydra.sweep.dir", words.sweep_folder(given)))
     known = {words.key(w) for w in given}
-    sys.argv = ["bench run", *words.absolute(checked), *(e for e in extra if words.key(e) not in known), *flags]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")(job)()
+    with ExitStack() as stack:
+        if "--json" in argv:
+            extra += stack.enter_context(_rows_as_json(given))
+        sys.argv = ["bench run", *words.absolute(checked), *(e for e in extra if words.key(e) not in known), *flags]
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")(job)()
     sys.stdout.flush()  # a closed pipe shows here, not in Python's last breath
     return 0
+
+
+@contextmanager
+def _rows_as_json(given: list[str]) -> Iterator[list[str]]:
+    """`--json`: what is said goes to stderr, of child processes too, and the rows of the run's cells to stdout at the end."""
+    import json
+    import shutil
+
+    from bench import store, words
+
+    out = words.results_folder(given)
+    keys = Path(words.sweep_folder(given) + "-keys")
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield [words.quoted("+hydra.job.env_set.BENCH_KEYS", str(keys))]
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        cells = [line for f in sorted(keys.glob("*")) for line in f.read_text().split()]
+        records = [store.read_cell(out / "cells" / c) for c in dict.fromkeys(cells)]
+        shutil.rmtree(keys, ignore_errors=True)
+        print(json.dumps([row for r in records if r for row in store.rows(r)], indent=1, default=str))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ a checkpoint, then the signal goes on its way."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -16,14 +17,20 @@ GRACE_S = 20.0  # how long after the signal an epoch may still end by itself; th
 START = time.monotonic()  # about when the command began: `deadline` counts from here, over all its cells
 SIGNALS = [getattr(signal, s) for s in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, s)]
 
+_PARENT = os.getppid()
 _ignored: list[bool] = []
 _watched: list[int] = []  # signals that `watch` has taken over at present
 _asked: list[tuple[int, float]] = []  # (signal, time) of the first request
 
 
 def asked() -> bool:
-    """Whether a signal asked this process to stop."""
-    return bool(_asked)
+    """Whether a signal asked this process to stop, or the sweep that it works for is gone."""
+    return bool(_asked) or _orphaned()
+
+
+def _orphaned() -> bool:
+    """Whether this is a worker of a joblib sweep whose main process was killed: nobody would stop it or see its lines."""
+    return os.getppid() != _PARENT and multiprocessing.current_process().name.startswith("Loky")
 
 
 def overdue() -> bool:
@@ -69,6 +76,8 @@ def watch() -> Iterator[None]:
         _watched.clear()
         for signum, handler in before.items():
             signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+        if _orphaned():
+            os._exit(75)  # the pool would wait here for work from a process that is gone
         if _asked:
             signum = _asked.pop()[0]
             os.kill(os.getpid(), signum)

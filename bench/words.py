@@ -14,8 +14,8 @@ from bench.registry import conf_dirs, did_you_mean, require_option
 from bench.schema import BenchError
 
 GROUPS = ("method", "data", "trainer", "logger", "experiment", "suite")
-PLAIN = ("scale", "seed", "fold", "shard", "out", "root", "cache", "reuse", "deadline", "plugins")
-FOLDERS = ("out", "root", "cache")
+PLAIN = ("scale", "seed", "fold", "shard", "only", "out", "root", "cache", "reuse", "deadline", "plugins")
+PATHS = ("out", "root", "cache", "only")
 IDENTITY = ("name", "use", "at")  # what a row is called and whose code it runs: only a YAML says
 
 
@@ -136,10 +136,10 @@ def section_keys(group: str, option: str) -> set[str]:
 
 
 def absolute(words: Sequence[str]) -> list[str]:
-    """Folders given relative to the working directory, made absolute: a launcher may start jobs elsewhere."""
+    """Folders and files given relative to the working directory, made absolute: a launcher may start jobs elsewhere."""
     return [
         quoted(key(w), str(Path(value(w)).expanduser().absolute()))
-        if key(w) in FOLDERS and value(w) not in ("", "null")
+        if key(w) in PATHS and value(w) not in ("", "null")
         else w
         for w in words
     ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import shutil
 
 import pytest
 import yaml
 
 from bench import baseline, cards, claims, gate, plan, store
 from bench.schema import BenchError
+from tests.conftest import ROOT
 
 CARD = {
     "paper": {"key": "x", "title": "A paper", "venue": "V", "code_licence": "MIT"},
@@ -429,3 +431,11 @@ def test_rows_survive_the_way_through_csv(tmp_path):
 def test_json_everywhere(bench, tmp_path):
     for words in (["list"], ["plan", "fold=0", "data.source=synthetic"], ["doctor"], ["claims", f"out={tmp_path}"]):
         assert json.loads(bench(*words, "--json")[1])
+
+
+def test_the_committed_account_is_that_of_the_committed_rows(tmp_path):
+    """results/REPRODUCTION.md is what `bench claims --md` writes from results/rows and the cards, as they are now."""
+    shutil.copytree(ROOT / "results" / "rows", tmp_path / "rows")
+    records = list(store.all_records(tmp_path))
+    assert not [r for r in records if isinstance(r, BenchError)]
+    assert claims.markdown(records) == (ROOT / "results" / "REPRODUCTION.md").read_text()

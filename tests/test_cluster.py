@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from bench import cell as cells
@@ -375,6 +376,33 @@ def test_forty_tiny_cells_cost_little_overhead(tmp_path):
     assert max(r["overhead_s"] for r in store.scan(tmp_path)) < 0.3
 
 
+def test_workers_of_a_killed_sweep_stop_after_their_cell(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = ["method=aim_descent", "method.cap=1000", "scale=reduced", "seed=" + ",".join(map(str, range(40)))]
+    command = [sys.executable, "-m", "bench", "run", "-m", *words, "hydra/launcher=joblib", f"out={tmp_path / 'o'}"]
+    sweep = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(lambda: len(list(store.scan(tmp_path / "o"))) >= 2)
+        workers = [
+            p
+            for p in psutil.Process(sweep.pid).children(recursive=True)
+            if "loky.backend.popen" in " ".join(p.cmdline())
+        ]
+        assert workers
+    finally:
+        sweep.kill()
+        sweep.wait()
+    _wait(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in workers))
+    assert len(list(store.scan(tmp_path / "o"))) < 160
+
+
+def _wait(condition, seconds=90.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
 def test_the_array_script_counts_what_is_left(tmp_path):
     def script(*words: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "PYTHON": sys.executable}
@@ -383,19 +411,42 @@ def test_the_array_script_counts_what_is_left(tmp_path):
         )
 
     words = ["method=bw_descent", "scale=smoke", f"out={tmp_path}"]
-    text = script("-n", "3", *words)
-    assert text.returncode == 0 and "#SBATCH --array=0-2" in text.stdout and "# 4 cells to run" in text.stdout, (
+    cells.run(plan.expand([*words, "fold=1"])[0])
+    text = script("-n", "2", *words)
+    assert text.returncode == 0 and "#SBATCH --array=0-1" in text.stdout and "# 3 cells to run" in text.stdout, (
         text.stderr
     )
-    assert "shard=['$SLURM_ARRAY_TASK_ID',3]" in text.stdout and "--signal=B:USR1@120" in text.stdout
+    assert "shard=['$SLURM_ARRAY_TASK_ID',2]" in text.stdout and "--signal=B:USR1@120" in text.stdout
     done = subprocess.run(["bash", "-n"], input=text.stdout, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    env = {**os.environ, "SLURM_ARRAY_TASK_ID": "0", "SLURM_CPUS_PER_TASK": "1"}
+    done = subprocess.run(["bash"], input=text.stdout, capture_output=True, text=True, env=env, timeout=120)
+    # tasks stride over the cells that were missing when the array was made, whatever has been finished since
+    assert done.returncode == 0 and {r["fold"] for r in store.scan(tmp_path)} == {"kappa10", "kappa100", "kappa10000"}
     for c in plan.expand(words):
         cells.run(c)
     assert "nothing to run" in script(*words).stdout
-    assert script("-n", "x", *words).returncode == 2 and script().returncode == 2
+    assert script("-n", "x", *words).returncode == script(*words, "-n").returncode == 2 and script().returncode == 2
     if not any(Path(p, "sbatch").exists() for p in os.environ["PATH"].split(":")):
         assert "sbatch is not on this machine" in script("--submit", *words, "seed=1").stderr
+
+
+def test_a_run_prints_its_rows_as_json(tmp_path):
+    """Also of jobs in other processes; what is said on the way goes to stderr."""
+    import json
+
+    words = ["method=bw_descent", "scale=smoke", f"out={tmp_path}", "--json"]
+    one = command("fold=0", *words)
+    rows = json.loads(one.stdout)
+    assert (
+        {r["fold"] for r in rows} == {"kappa10"}
+        and "iterations" in {r["metric"] for r in rows}
+        and "done" in one.stderr
+    )
+    two = command("-m", "fold=1,2", "hydra/launcher=joblib", *words)
+    assert {r["fold"] for r in json.loads(two.stdout)} == {"kappa100", "kappa1000"}, two.stderr
+    failed = command("method=mdm", "fold=0", "data.source=real", f"root={tmp_path}", f"out={tmp_path}", "--json")
+    assert failed.returncode == 2 and json.loads(failed.stdout) == []
 
 
 def test_estimates_come_from_past_rows(tmp_path, bench):

@@ -258,7 +258,7 @@ def test_report_prints_the_table_and_writes_files(tmp_path, bench):
     assert code == 0 and "| mdm" in out and "SYNTHETIC" in out and "Chance 0.2" in out
     assert (tmp_path / "t.md").read_text().strip() == out.strip()
     lines = (tmp_path / "t.csv").read_text().splitlines()
-    assert lines[0].split(",") == store.COLUMNS and len(lines) > 2
+    assert lines[0].split(",") == [*store.COLUMNS, "not_comparable"] and len(lines) > 2
     code, out, _ = bench("report", f"out={tmp_path}", "--json")
     assert {r["metric"] for r in json.loads(out)} >= {"accuracy", "balanced_accuracy", "nll"}
 
