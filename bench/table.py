@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.schema import BenchError
+from bench.schema import BenchError, DataConfig
 
 
 @dataclass
@@ -28,10 +28,11 @@ class Table:
 HEADER = ["method", "mean", "95 % interval", "groups", "seeds", "s/epoch", "paper", "paper versus ours"]
 
 
-def tables(records: Iterable[dict[str, Any]]) -> list[Table]:
+def tables(records: Iterable[dict[str, Any]], imported: Sequence[dict[str, Any]] = ()) -> list[Table]:
     """One table per (data set, data choices, origin, scale): rows that differ in any of these are never side by side.
 
-    Within a table, seeds and folds are averaged inside a group (a subject) first; the interval is over groups.
+    Within a table, seeds and folds are averaged inside a group (a subject) first; the interval is over groups. `imported`
+    (`bench.imported.read`) adds marked lines to tables of real data with the same choices and metric.
     """
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for r in records:
@@ -40,7 +41,7 @@ def tables(records: Iterable[dict[str, Any]]) -> list[Table]:
             groups.setdefault(
                 (r["data"], choices, r["origin"], r["scale"], r.get("main") or r["metrics"][0]["metric"]), []
             ).append(r)
-    return [_table(key, rs) for key, rs in sorted(groups.items())]
+    return [_table(key, rs, imported) for key, rs in sorted(groups.items())]
 
 
 def variant(chosen: dict[str, Any]) -> str:
@@ -74,6 +75,17 @@ def variant_name(record: dict[str, Any], group: str = "method") -> str:
     return record[group] + (f" ({variant(own)})" if own else "")
 
 
+def data_config(record: dict[str, Any]) -> DataConfig | None:
+    """The data choices of a row as their dataclass, for what it says of itself; None where its code is not here."""
+    from bench.choices import raw, typed
+
+    try:
+        own = {k: v for k, v in raw("data", record["data"]).items() if k in ("name", "use")}
+        return typed("data", own | record["identity"]["data"][2], record["scale"])
+    except BenchError:
+        return None
+
+
 def labels(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The name of each row's line in its table; rows that adapted to unlabelled test data say so."""
     return [variant_name(r) + (" (transductive)" if r.get("transductive") else "") for r in rows]
@@ -88,18 +100,39 @@ def unit_means(records: Iterable[dict[str, Any]], metric: str) -> dict[str, floa
     return {u: sum(v) / len(v) for u, v in units.items() if v}
 
 
-def _table(key: tuple[str, ...], records: list[dict[str, Any]]) -> Table:
+def _table(key: tuple[str, ...], records: list[dict[str, Any]], imported: Sequence[dict[str, Any]]) -> Table:
     data, choices, origin, scale, metric = key
     first = next(m for m in records[0]["metrics"] if m["metric"] == metric)
     by_method: dict[str, list[dict[str, Any]]] = {}
     for label, r in zip(labels(records), records, strict=True):
         by_method.setdefault(label, []).append(r)
     sign = -1 if first["better"] == "higher" else 1
-    lines = sorted(
-        (_line(name, rs, metric, data, scale, origin) for name, rs in by_method.items()), key=lambda x: sign * x[0]
-    )
+    others = _imported(key, imported)
+    own = [_line(name, rs, metric, data, scale, origin) for name, rs in by_method.items()]
+    lines = sorted([*own, *others], key=lambda x: sign * x[0])
     title = f"{data}{f' ({choices})' if choices else ''}: {metric}, {origin.replace('_', ' ')} data, scale {scale}"
-    return Table(title, _notes(records, metric, first, origin), HEADER, [line for _, line in lines])
+    notes = _notes(records, metric, first, origin)
+    if others:
+        notes.append("Imported lines were computed elsewhere: nothing is known here of their code, versions or folds.")
+    return Table(title, notes, HEADER, [line for _, line in lines])
+
+
+def _imported(key: tuple[str, ...], imported: Sequence[dict[str, Any]]) -> list[tuple[float, list[str]]]:
+    from bench.imported import pipelines
+    from bench.stats import summary
+
+    data, choices, origin, scale, metric = key
+    lines = []
+    for one in imported if origin == "real" else ():
+        row = {"data": data, "identity": {"data": [data, None, one["choices"]]}, "scale": scale, "origin": origin}
+        if (one["data"], one["metric"]) == (data, metric) and variant(own_choices(row, "data")) == choices:
+            for pipeline, values in pipelines(one).items():
+                s = summary(values)
+                label = f"{pipeline} (imported from {one['file']})"
+                lines.append(
+                    (s.mean, [label, _digits(s.mean), _interval(s), str(s.n), "", "", "", "imported, not run here"])
+                )
+    return lines
 
 
 def _line(
@@ -113,10 +146,13 @@ def _line(
     printed, verdict = (
         paper(records[0]["method"], data, metric, scale, origin) if usual else ("", "a variant, not printed")
     )
-    interval = f"{_digits(s.ci[0])} to {_digits(s.ci[1])}" if s.ci else "one group"
     seeds = len({r["seed"] for r in records})
     pace = f"{sum(epochs) / len(epochs):.2f}" if epochs else ""
-    return s.mean, [name, _digits(s.mean), interval, str(s.n), str(seeds), pace, printed, verdict]
+    return s.mean, [name, _digits(s.mean), _interval(s), str(s.n), str(seeds), pace, printed, verdict]
+
+
+def _interval(s: Any) -> str:
+    return f"{_digits(s.ci[0])} to {_digits(s.ci[1])}" if s.ci else "one group"
 
 
 def _digits(value: float) -> str:
@@ -140,6 +176,9 @@ def _notes(records: list[dict[str, Any]], metric: str, first: dict[str, Any], or
         notes.append("SYNTHETIC stand-in data: these numbers say nothing about the real data set.")
     if origin == "simulated":
         notes.append("Simulated data.")
+    config = data_config(records[0])
+    if config and (how := config.signal(origin)):
+        notes.append(f"Signal: {how}.")
     ill = [r["facts"]["ill_share"] for r in records if "ill_share" in (r.get("facts") or {})]
     if ill:
         notes.append(f"Share of trials with a covariance of condition number above 1e5: {sum(ill) / len(ill):.3f}.")
