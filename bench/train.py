@@ -221,6 +221,7 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
         return Result()
     if keeper.best["weights"] is not None:
         module.load_state_dict(keeper.best["weights"])
+    ctx.keep_weights(module.state_dict())
     predictions = predict(module, bundle.test, 4 * cfg.batch, ctx.device)
     params = sum(p.numel() for p in module.parameters())
     best = keeper.best["loss"]

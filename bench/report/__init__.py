@@ -43,7 +43,9 @@ def write_files(
             else:
                 store.write_atomic(path, _text(form, records, imported).encode())
         except OSError as error:
-            raise BenchError(f"--{form.replace('_', '-')} {path} cannot be written ({error.strerror}); choose another file") from None
+            raise BenchError(
+                f"--{form.replace('_', '-')} {path} cannot be written ({error.strerror}); choose another file"
+            ) from None
         written.append(path)
     return written
 

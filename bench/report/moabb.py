@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -32,8 +33,9 @@ def moabb_csv(records: Sequence[dict[str, Any]]) -> str:
         title = _title(r)
         choices = variant(own_choices(r, "data"))
         protocols.setdefault(title, set()).add(f"{r['data']} scale={r['scale']}" + (f" ({choices})" if choices else ""))
-        for session, score in _scores(r, str(facts.get("session", "0"))):
-            lines.setdefault((title, label, subject_of(r["group"]), session), []).append({**r, "score": score})
+        for session, score, n in _scores(r, json.loads(facts.get("tested") or json.dumps({"0": r["n_test"]}))):
+            line = (title, label, subject_of(r["group"]), session)
+            lines.setdefault(line, []).append({**r, "score": score, "n_test": n})
     for title, found in protocols.items():
         if len(found) > 1:
             raise BenchError(
@@ -53,19 +55,21 @@ def _title(record: dict[str, Any]) -> str:
     return name if record["origin"] == "real" else f"{name} ({record['origin'].replace('_', ' ')})"
 
 
-def _scores(record: dict[str, Any], session: str) -> list[tuple[str, float]]:
-    """(session, score): of each session where a fold tests several, else of the one that it tests."""
+def _scores(record: dict[str, Any], tested: dict[str, int]) -> list[tuple[str, float, int]]:
+    """(session, score, test trials): of each session where the task scores several, else one line for all of them."""
     main = "roc_auc" if record.get("n_out") == 2 else "accuracy"
     values = {m["metric"]: m["value"] for m in record["metrics"]}
-    several = [(name.removeprefix(f"{main} in "), v) for name, v in values.items() if name.startswith(f"{main} in ")]
-    return several or ([(session, values[main])] if main in values else [])
+    several = [(s, values[f"{main} in {s}"], n) for s, n in tested.items() if f"{main} in {s}" in values]
+    return several or ([(" ".join(tested), values[main], sum(tested.values()))] if main in values else [])
 
 
 def _moabb_line(key: tuple[str, ...], records: list[dict[str, Any]]) -> list[Any]:
     import numpy as np
 
     title, label, subject, session = key
-    records = sorted(records, key=lambda r: (r["seed"], len(r["fold"]), r["fold"]))  # MOABB's order, so that a mean has its last digit
+    records = sorted(
+        records, key=lambda r: (r["seed"], len(r["fold"]), r["fold"])
+    )  # MOABB's order, so that a mean has its last digit
     parts = {r["fold"] for r in records if re.search(r"k\d+$", r["fold"])}
     facts = records[0]["facts"]
     return [
