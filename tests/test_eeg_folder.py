@@ -264,3 +264,21 @@ def test_damaged_subjects_fail_by_name_and_the_others_keep_their_rows(tmp_path):
     for fold, words in said.items():
         assert rows[fold]["status"] == "failed" and words in rows[fold]["error"], rows[fold]["error"]
         assert rows[fold]["error"] in ran.stdout
+
+
+@pytest.mark.parametrize("method", ["mdm", "ts_lr"])
+def test_a_rank_deficient_covariance_is_an_error_or_shrunk(tmp_path, method):
+    """An average reference leaves rank n_channels - 1: the sample covariance is refused by name, shrinkage makes it definite."""
+    from bench import cell as cells
+    from bench import plan
+
+    for k in (1, 2):
+        bids(tmp_path / "study", "01", k, 1, k, ending="fif")
+    words = [f"method={method}", "data=eeg_folder", f"data.path={tmp_path / 'study'}", "data.classes=[left,right]"]
+    words += ["data.reference=[average]", "data.tmax=0.99", "fold=0", f"out={tmp_path}", f"cache={tmp_path / 'cache'}"]
+    outcome, record = cells.run(plan.expand([*words, "method.estimator=scm"])[0])
+    assert outcome == "failed" and record["metrics"] == []
+    assert "the covariance of trial 0 (10 of 10) is rank-deficient with method.estimator=scm" in record["error"]
+    for estimator in ("lwf", "oas"):
+        outcome, record = cells.run(plan.expand([*words, f"method.estimator={estimator}"])[0])
+        assert outcome == "done" and all(np.isfinite(m["value"]) for m in record["metrics"]), record["error"]

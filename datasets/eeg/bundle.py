@@ -26,8 +26,9 @@ def bundle(
 ) -> Bundle:
     """Cut `trials` by `split` = (train, val, test) row indices. The fingerprint covers all trials used, and the split.
 
-    `meta` gets `ill_share`, the measured share of trials with a covariance of condition number above 1e5, and, for the
-    simulator, `truth`; `n_train` counts the trials that a method may learn from, validation among them.
+    `meta` gets `ill_share`, the measured share of trials with a covariance of condition number above 1e5; `n_train`, the
+    number of trials that a method may learn from, validation among them; and, for the simulator, `truth`. Adapters of
+    recordings add `tested`, the number of test trials by session name as JSON.
     Raises BenchError when a class that is asked for has no trial to learn from.
     """
     rows = [np.asarray(part) for part in split]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,7 @@ def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bun
         "unit": "uV",
         "subject": f"sub-{subject}",
     }
-    if config.leave_out != "subject":
-        meta["session"] = own[levels.index(fold)].session
+    meta["tested"] = json.dumps(Counter(own[i].session for i in at[split[2]].tolist()))
     digests = facts.pop("files")
     card = {
         "licence": config.licence,

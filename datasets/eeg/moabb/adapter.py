@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +53,9 @@ def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bun
     tested = np.array(names)[trials.session[test] - 1]
     task = MoabbScore(len(classes), tested if config.evaluation == "cross_subject" else None)
     _scorable(classes, trials.y[test], tested, name)
+    facts["tested"] = json.dumps(Counter(tested.tolist()))
     if config.evaluation == "cross_subject":
         trials.session = who
-    else:
-        facts = facts | {"session": str(tested[0])}
     meta = {
         "paradigm": SIMULATED.get(PARADIGM[config.paradigm], config.paradigm),
         "classes": classes,
