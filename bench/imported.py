@@ -14,13 +14,17 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import plan, store
 from bench.choices import chosen, typed
 from bench.schema import BenchError, DataConfig
 from bench.words import check_overrides, key, results_folder
+
+if TYPE_CHECKING:
+    from bench.table import Table
 
 FOLDER = "imported"
 NEEDED = ("score", "subject", "dataset", "pipeline")
@@ -119,6 +123,33 @@ def pipelines(one: dict[str, Any]) -> dict[str, list[float]]:
     for r in one["rows"]:
         scores.setdefault(r["pipeline"], {}).setdefault(r["subject"], []).append(r["score"])
     return {p: [sum(v) / len(v) for v in by.values()] for p, by in scores.items()}
+
+
+def beside(table: Table, key: tuple[str, ...], imported: Sequence[dict[str, Any]]) -> Table:
+    """The table of (data, data choices, origin, scale, metric) with the imported lines of the same choices and metric, marked.
+
+    Only where the rows are of real data: nothing simulated stands beside somebody's measurements.
+    """
+    from bench import table as tables
+    from bench.stats import summary
+
+    data, choices, origin, scale, metric = key
+    lines = []
+    for one in imported if origin == "real" else ():
+        row = {"data": data, "identity": {"data": [data, None, one["choices"]]}, "scale": scale, "origin": origin}
+        if (one["data"], one["metric"]) == (data, metric) and tables.variant(
+            tables.own_choices(row, "data")
+        ) == choices:
+            for pipeline, values in pipelines(one).items():
+                s = summary(values)
+                interval = f"{s.ci[0]:.3f} to {s.ci[1]:.3f}" if s.ci else "one group"
+                label = f"{pipeline} (imported from {one['file']})"
+                lines.append([label, f"{s.mean:.3f}", interval, str(s.n), "", "", "", "imported, not run here"])
+    if not lines:
+        return table
+    note = "Imported lines were computed elsewhere: nothing is known here of their code, versions or folds."
+    ordered = sorted([*table.lines, *lines], key=lambda line: -float(line[1]))  # of both metrics higher is better
+    return replace(table, notes=[*table.notes, note], lines=ordered)
 
 
 def main(argv: list[str]) -> int:

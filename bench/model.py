@@ -100,7 +100,7 @@ def load(key: str, out: Any = None, root: Any = None, cache: Any = None) -> Mode
         method = load_object(type(cell.method).plugin)(cell.method)
         ctx = Context(cell, [])
         cells.seed_everything(ctx)
-        network = isinstance(method, LightningMethod) and type(method).run is LightningMethod.run
+        network = isinstance(method, LightningMethod)
         outputs = _network(method, bundle, ctx, stored_in) if network else _solver(method, bundle, ctx)
         model = Model(record, bundle, outputs)
         _verify(model, bundle, stored_in)
@@ -159,8 +159,22 @@ def _network(method: Any, bundle: Bundle, ctx: Any, stored_in: Path) -> Callable
         raise BenchError(f"{method.cfg.name} has weights too large to be kept, so there is no model to load")
     seed_all(ctx.seed("init"))
     module = method.build(bundle, method.cfg)
-    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))  # data: nothing in it may run
-    return lambda split: predict(module, split, batch, ctx.device)
+    try:
+        module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))  # data: nothing in it may run
+    except Exception as error:
+        raise BenchError(
+            f"{path} holds no weights of this network ({type(error).__name__}); delete it and the network is trained again"
+        ) from error
+    adapt = getattr(method, "adapt", None)  # of methods that adapt to unlabelled samples before they predict
+    grouped = {"method": method} if getattr(method, "grouped", False) else {}  # of methods that see groups
+
+    def outputs(split: Any) -> dict[str, Any]:
+        if adapt is not None:
+            with torch.no_grad():
+                adapt(module.to(ctx.device).eval(), replace(bundle, test=split))
+        return predict(module, split, batch, ctx.device, **grouped)
+
+    return outputs
 
 
 def _solver(method: Any, bundle: Bundle, ctx: Any) -> Callable[[Any], dict[str, Any]]:

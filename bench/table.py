@@ -34,6 +34,8 @@ def tables(records: Iterable[dict[str, Any]], imported: Sequence[dict[str, Any]]
     Within a table, seeds and folds are averaged inside a group (a subject) first; the interval is over groups. `imported`
     (`bench.imported.read`) adds marked lines to tables of real data with the same choices and metric.
     """
+    from bench.imported import beside
+
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for r in records:
         if r.get("status") == "done" and r.get("metrics"):
@@ -41,7 +43,7 @@ def tables(records: Iterable[dict[str, Any]], imported: Sequence[dict[str, Any]]
             groups.setdefault(
                 (r["data"], choices, r["origin"], r["scale"], r.get("main") or r["metrics"][0]["metric"]), []
             ).append(r)
-    return [_table(key, rs, imported) for key, rs in sorted(groups.items())]
+    return [beside(_table(key, rs), key, imported) for key, rs in sorted(groups.items())]
 
 
 def variant(chosen: dict[str, Any]) -> str:
@@ -100,39 +102,18 @@ def unit_means(records: Iterable[dict[str, Any]], metric: str) -> dict[str, floa
     return {u: sum(v) / len(v) for u, v in units.items() if v}
 
 
-def _table(key: tuple[str, ...], records: list[dict[str, Any]], imported: Sequence[dict[str, Any]]) -> Table:
+def _table(key: tuple[str, ...], records: list[dict[str, Any]]) -> Table:
     data, choices, origin, scale, metric = key
     first = next(m for m in records[0]["metrics"] if m["metric"] == metric)
     by_method: dict[str, list[dict[str, Any]]] = {}
     for label, r in zip(labels(records), records, strict=True):
         by_method.setdefault(label, []).append(r)
     sign = -1 if first["better"] == "higher" else 1
-    others = _imported(key, imported)
-    own = [_line(name, rs, metric, data, scale, origin) for name, rs in by_method.items()]
-    lines = sorted([*own, *others], key=lambda x: sign * x[0])
+    lines = sorted(
+        (_line(name, rs, metric, data, scale, origin) for name, rs in by_method.items()), key=lambda x: sign * x[0]
+    )
     title = f"{data}{f' ({choices})' if choices else ''}: {metric}, {origin.replace('_', ' ')} data, scale {scale}"
-    notes = _notes(records, metric, first, origin)
-    if others:
-        notes.append("Imported lines were computed elsewhere: nothing is known here of their code, versions or folds.")
-    return Table(title, notes, HEADER, [line for _, line in lines])
-
-
-def _imported(key: tuple[str, ...], imported: Sequence[dict[str, Any]]) -> list[tuple[float, list[str]]]:
-    from bench.imported import pipelines
-    from bench.stats import summary
-
-    data, choices, origin, scale, metric = key
-    lines = []
-    for one in imported if origin == "real" else ():
-        row = {"data": data, "identity": {"data": [data, None, one["choices"]]}, "scale": scale, "origin": origin}
-        if (one["data"], one["metric"]) == (data, metric) and variant(own_choices(row, "data")) == choices:
-            for pipeline, values in pipelines(one).items():
-                s = summary(values)
-                label = f"{pipeline} (imported from {one['file']})"
-                lines.append(
-                    (s.mean, [label, _digits(s.mean), _interval(s), str(s.n), "", "", "", "imported, not run here"])
-                )
-    return lines
+    return Table(title, _notes(records, metric, first, origin), HEADER, [line for _, line in lines])
 
 
 def _line(
@@ -146,13 +127,10 @@ def _line(
     printed, verdict = (
         paper(records[0]["method"], data, metric, scale, origin) if usual else ("", "a variant, not printed")
     )
+    interval = f"{_digits(s.ci[0])} to {_digits(s.ci[1])}" if s.ci else "one group"
     seeds = len({r["seed"] for r in records})
     pace = f"{sum(epochs) / len(epochs):.2f}" if epochs else ""
-    return s.mean, [name, _digits(s.mean), _interval(s), str(s.n), str(seeds), pace, printed, verdict]
-
-
-def _interval(s: Any) -> str:
-    return f"{_digits(s.ci[0])} to {_digits(s.ci[1])}" if s.ci else "one group"
+    return s.mean, [name, _digits(s.mean), interval, str(s.n), str(seeds), pace, printed, verdict]
 
 
 def _digits(value: float) -> str:

@@ -219,9 +219,9 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
             raise
     if rank > 0:
         return Result()
+    ctx.keep_weights(keeper.best["weights"] or module.state_dict())
     if keeper.best["weights"] is not None:
         module.load_state_dict(keeper.best["weights"])
-    ctx.keep_weights(module.state_dict())
     predictions = predict(module, bundle.test, 4 * cfg.batch, ctx.device)
     params = sum(p.numel() for p in module.parameters())
     best = keeper.best["loss"]
