@@ -1,7 +1,13 @@
 """Holonomy: run geometric machine-learning methods side by side and hold them against their papers."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.model import Model
 
 __version__ = "0.1.0"
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,3 +21,10 @@ def add_root() -> None:
     """
     here = str(ROOT / "bench")
     sys.path[:] = [str(ROOT)] + [p for p in sys.path if p not in (here, str(ROOT))]
+
+
+def load(key: str, out: Any = None, root: Any = None, cache: Any = None) -> Model:
+    """The fitted model of a finished cell: `bench.load("6581bdee65a3c37b").predict(x)`. See `bench.model.load`."""
+    from bench.model import load
+
+    return load(key, out, root, cache)

@@ -21,6 +21,8 @@ HELP = """usage: bench <verb> [key=value ...]
   doctor   is this machine ready: packages, data, folders, GPU   bench doctor
   prepare  download and check data, licence shown                bench prepare data=bci
   report   tables of finished cells; one HTML file               bench report [experiment=...] [--html|--md|--csv|--tex FILE]
+           [--per-group FILE: a line per subject and method; --moabb FILE: the columns of MOABB's result files]
+  import   show a MOABB result file beside our rows, marked      bench import results.csv data=bnci2014_004
   collect  merge results folders of several machines             bench collect A B out=results
   diff     what moved between two results or git revisions       bench diff HEAD~1 results
   cite     BibTeX of the methods and data in a table             bench cite experiment=gbw_rbn/mamem
@@ -49,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         "doctor": _doctor,
         "prepare": _prepare,
         "report": _report,
+        "import": _module("imported"),
         "collect": _module("collect"),
         "diff": _module("diff"),
         "cite": _module("cite"),
@@ -169,10 +172,12 @@ def _prepare(argv: list[str]) -> int:
 
 
 def _report(argv: list[str]) -> int:
+    from bench import imported
     from bench.report import load_records, markdown_text, write_files
     from bench.words import absolute, results_folder
 
-    words, flags = _words(argv, "html", "md", "csv", "tex")
+    forms = ("html", "md", "csv", "tex", "per_group", "moabb")
+    words, flags = _words(argv, *(f.replace("_", "-") for f in forms))
     words = absolute(words)
     records, bad = load_records(words)
     for sentence in bad:
@@ -182,7 +187,7 @@ def _report(argv: list[str]) -> int:
 
         return _emit([row for r in records for row in rows(r)])
     out = results_folder(words)
-    files = {form: file for form in ("html", "md", "csv", "tex") if (file := getattr(flags, form))}
+    files = {form: file for form in forms if (file := getattr(flags, form))}
     if not files and records:
         files = {"html": str(out / "report.html")}
     verdicts = None
@@ -191,9 +196,10 @@ def _report(argv: list[str]) -> int:
 
         everything = _all_records(words)  # a selection of rows must not change a verdict
         verdicts = as_dicts([*evaluate(everything), *numbers(everything)])
-    for path in write_files(files, records, bad=bad, out=out, claims=verdicts):
+    beside = imported.read(out)
+    for path in write_files(files, records, bad=bad, out=out, claims=verdicts, imported=beside):
         print(f"written {path}", file=sys.stderr)
-    print(markdown_text(records))
+    print(markdown_text(records, beside))
     return 0 if records else 1
 
 

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import provenance, stopping
+from bench import provenance, stopping, store
 from bench.plan import Cell
 
 
 class DeadlineReached(Exception):
     """The walltime is used up or a signal asked to stop; the checkpoint is on disk and the same command goes on from it."""
+
+
+WEIGHTS, WEIGHTS_MB = "weights.pt", 16.0  # beside the row, for bench.load; larger networks are trained again there
 
 
 class Checkpoint:
@@ -111,6 +114,17 @@ class Context:
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight", metadata={"Software": None})
         self.figures.append(f"figures/{name}.png")
+
+    def keep_weights(self, weights: dict[str, Any]) -> None:
+        """Store the weights that are tested beside the row, where they are small: tensors and plain values only."""
+        import io
+
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save({k: v.detach().cpu() for k, v in weights.items()}, buffer)
+        if buffer.tell() <= WEIGHTS_MB * 1e6:
+            store.write_atomic(self.cell.folder / WEIGHTS, buffer.getvalue())
 
     @contextmanager
     def timed(self) -> Iterator[None]:

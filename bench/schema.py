@@ -148,6 +148,14 @@ class DataConfig(Choice):
         """Where `present` looks, for a person."""
         return str((root / self.files()[0].path).parent) if self.files() else str(root)
 
+    def signal(self, origin: str) -> str:
+        """How samples were cut from a recording, for the notes of every table: band, window, rate, reference; else empty."""
+        return ""
+
+    def titles(self) -> tuple[str, ...]:
+        """Names that result files of other benchmarks have for this data set; the first is the usual one."""
+        return (self.name,)
+
     def declared(self) -> str:
         """One digest of the declared checksums; part of the key of cells on real data."""
         return hashlib.sha256("".join(f.sha256 for f in self.files()).encode()).hexdigest()[:16] if self.files() else ""

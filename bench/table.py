@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.schema import BenchError
+from bench.schema import BenchError, DataConfig
 
 
 @dataclass
@@ -28,11 +28,14 @@ class Table:
 HEADER = ["method", "mean", "95 % interval", "groups", "seeds", "s/epoch", "paper", "paper versus ours"]
 
 
-def tables(records: Iterable[dict[str, Any]]) -> list[Table]:
+def tables(records: Iterable[dict[str, Any]], imported: Sequence[dict[str, Any]] = ()) -> list[Table]:
     """One table per (data set, data choices, origin, scale): rows that differ in any of these are never side by side.
 
-    Within a table, seeds and folds are averaged inside a group (a subject) first; the interval is over groups.
+    Within a table, seeds and folds are averaged inside a group (a subject) first; the interval is over groups. `imported`
+    (`bench.imported.read`) adds marked lines to tables of real data with the same choices and metric.
     """
+    from bench.imported import beside
+
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for r in records:
         if r.get("status") == "done" and r.get("metrics"):
@@ -40,7 +43,7 @@ def tables(records: Iterable[dict[str, Any]]) -> list[Table]:
             groups.setdefault(
                 (r["data"], choices, r["origin"], r["scale"], r.get("main") or r["metrics"][0]["metric"]), []
             ).append(r)
-    return [_table(key, rs) for key, rs in sorted(groups.items())]
+    return [beside(_table(key, rs), key, imported) for key, rs in sorted(groups.items())]
 
 
 def variant(chosen: dict[str, Any]) -> str:
@@ -72,6 +75,17 @@ def variant_name(record: dict[str, Any], group: str = "method") -> str:
     """The name of a row's method (or data), and what tells its variant from the preset: `gbw_rbn (theta=0.5)`."""
     own = own_choices(record, group)
     return record[group] + (f" ({variant(own)})" if own else "")
+
+
+def data_config(record: dict[str, Any]) -> DataConfig | None:
+    """The data choices of a row as their dataclass, for what it says of itself; None where its code is not here."""
+    from bench.choices import raw, typed
+
+    try:
+        own = {k: v for k, v in raw("data", record["data"]).items() if k in ("name", "use")}
+        return typed("data", own | record["identity"]["data"][2], record["scale"])
+    except BenchError:
+        return None
 
 
 def labels(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -134,6 +148,9 @@ def _notes(records: list[dict[str, Any]], metric: str, first: dict[str, Any], or
         notes.append("SYNTHETIC stand-in data: these numbers say nothing about the real data set.")
     if origin == "simulated":
         notes.append("Simulated data.")
+    config = data_config(records[0])
+    if config and (how := config.signal(origin)):
+        notes.append(f"Signal: {how}.")
     ill = [r["facts"]["ill_share"] for r in records if "ill_share" in (r.get("facts") or {})]
     if ill:
         notes.append(f"Share of trials with a covariance of condition number above 1e5: {sum(ill) / len(ill):.3f}.")

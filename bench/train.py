@@ -221,6 +221,7 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
             raise
     if rank > 0:
         return Result()
+    ctx.keep_weights(keeper.best["weights"] or module.state_dict())
     if keeper.best["weights"] is not None:
         module.load_state_dict(keeper.best["weights"])
     predictions = predict(module, bundle.test, 4 * cfg.batch, ctx.device)

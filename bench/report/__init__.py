@@ -25,10 +25,12 @@ def write_files(
     bad: Sequence[str] = (),
     out: Path | None = None,
     claims: Sequence[dict[str, Any]] | None = None,
+    imported: Sequence[dict[str, Any]] = (),
 ) -> list[Path]:
-    """Write the report in each form asked for: {"html" | "md" | "csv" | "tex": file}; returns the files.
+    """Write the report in each form asked for: {"html" | "md" | "csv" | "tex" | "per_group" | "moabb": file}; returns the files.
 
-    `bad` are the sentences of `load_records`; `out` the results folder and `claims` the verdicts, both for HTML.
+    `bad` are the sentences of `load_records`; `out` the results folder and `claims` the verdicts, both for HTML; `imported`
+    what `bench.imported.read` gives, for Markdown and LaTeX.
     """
     written = []
     for form, name in files.items():
@@ -39,24 +41,29 @@ def write_files(
 
                 write_html(records, path, claims=claims, out=out, notes=bad)
             else:
-                store.write_atomic(path, _text(form, records).encode())
+                store.write_atomic(path, _text(form, records, imported).encode())
         except OSError as error:
-            raise BenchError(f"--{form} {path} cannot be written ({error.strerror}); choose another file") from None
+            raise BenchError(
+                f"--{form.replace('_', '-')} {path} cannot be written ({error.strerror}); choose another file"
+            ) from None
         written.append(path)
     return written
 
 
-def _text(form: str, records: list[dict[str, Any]]) -> str:
+def _text(form: str, records: list[dict[str, Any]], imported: Sequence[dict[str, Any]]) -> str:
+    from bench.report.moabb import moabb_csv, per_group_csv
     from bench.report.tex import tex_text
 
-    return {"md": markdown_text, "csv": store.csv_text, "tex": tex_text}[form](records)
+    if form in ("md", "tex"):
+        return {"md": markdown_text, "tex": tex_text}[form](records, imported)
+    return {"csv": store.csv_text, "per_group": per_group_csv, "moabb": moabb_csv}[form](records)
 
 
-def markdown_text(records: list[dict[str, Any]]) -> str:
+def markdown_text(records: list[dict[str, Any]], imported: Sequence[dict[str, Any]] = ()) -> str:
     """All tables, then what failed or was skipped and why: nothing is left out silently."""
     from bench.table import tables
 
-    parts = [t.markdown() for t in tables(records)]
+    parts = [t.markdown() for t in tables(records, imported)]
     missing = [r for r in records if r.get("status") != "done"]
     if missing:
         lines = sorted(

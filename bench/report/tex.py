@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.table import Table, tables
@@ -50,6 +50,6 @@ def latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tex_text(records: Iterable[dict[str, Any]]) -> str:
+def tex_text(records: Iterable[dict[str, Any]], imported: Sequence[dict[str, Any]] = ()) -> str:
     """Every table of these rows, one environment each."""
-    return "\n".join(latex(t) for t in tables(records)) or "% no finished cells here\n"
+    return "\n".join(latex(t) for t in tables(records, imported)) or "% no finished cells here\n"

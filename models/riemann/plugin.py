@@ -35,6 +35,22 @@ def extended(x: np.ndarray, sfreq: float, frequencies: list[float], half_width: 
     return np.concatenate(parts, axis=1)
 
 
+def definite(covs: np.ndarray, estimator: str) -> np.ndarray:
+    """The covariances (n, d, d) themselves; ValueError when one is singular to working precision, lambda_min <= d eps lambda_max.
+
+    The affine-invariant mean takes their inverse roots: a singular one would give NaN, or noise as if it were a distance.
+    """
+    values = np.linalg.eigvalsh(covs)
+    bad = ~(values[:, 0] > covs.shape[-1] * np.finfo(values.dtype).eps * values[:, -1])
+    if bad.any():
+        raise ValueError(
+            f"the covariance of trial {int(bad.argmax())} ({int(bad.sum())} of {len(bad)}) is rank-deficient with "
+            f"method.estimator={estimator}: use the shrinkage of lwf or oas, or fewer channels (an average reference, or a "
+            "channel that repeats others, takes one rank away; so do fewer samples than channels)"
+        )
+    return covs
+
+
 class Riemann(SolverMethod):
     cfg: Config
 
@@ -79,7 +95,7 @@ class Riemann(SolverMethod):
         x = x - x.mean(-1, keepdims=True)
         if self.frequencies:
             x = extended(x, self.sfreq, self.frequencies, *choice)
-        return Covariances(self.cfg.estimator).transform(x)
+        return definite(Covariances(self.cfg.estimator).transform(x), self.cfg.estimator)
 
     def _classifier(self) -> Any:
         from pyriemann.classification import MDM

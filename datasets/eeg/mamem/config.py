@@ -61,5 +61,10 @@ class Config(DataConfig):
             for i, (size, digest) in enumerate(CHECKSUMS, 1)
         )
 
+    def signal(self, origin: str) -> str:
+        if origin != "real":
+            return "simulated without a filter, one-second pieces, 125 Hz, reference at infinity"
+        return "band and reference as preprocessed by the authors of GBW-BN (not stated), one-second pieces, 125 Hz"
+
     def check(self) -> None:
         self.twin.check()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,11 @@ import numpy as np
 
 from bench.schema import BenchError, Bundle, MissingData, fingerprint
 from datasets import files
-from datasets.eeg.bundle import bundle, last_of_each_class, recorded, twin_card
+from datasets.eeg.bundle import bundle, last_of_each_class, recorded, sound, twin_card
 from datasets.eeg.moabb.config import PARADIGM, Config, moabb_version
 from datasets.eeg.moabb.prepare import keep
 from datasets.eeg.moabb.splits import by_moabb, by_rule, in_order
+from datasets.eeg.moabb.task import MoabbScore
 from datasets.eeg.twin import Recording, Trials, simulate
 
 PER_CLASS = {"BNCI2014_001": 72, "PhysionetMI": 22}  # trials of a class in a session, for the stand-in; others get 24
@@ -41,12 +44,18 @@ def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bun
     everyone = config.subject_list() if config.evaluation == "cross_subject" else [subject]
     parts = [(_recording if moabb else _simulated)(config, s, Path(root), Path(cache)) for s in everyone]
     trials, who, facts = _join(parts, everyone)
+    names = parts[everyone.index(subject)][1]["session_names"]
+    _enough(config, trials, who)
     pairs = _pairs(config, trials, who, Path(cache), moabb)
     train, test = _pick(config, pairs, trials, who, subject, session or config.test_session, part)
     train, val = _validation(config, trials, who, subject, train)
+    classes, name = config.classes(), re.match(r"S\d+", fold).group()
+    tested = np.array(names)[trials.session[test] - 1]
+    task = MoabbScore(len(classes), tested if config.evaluation == "cross_subject" else None)
+    _scorable(classes, trials.y[test], tested, name)
+    facts["tested"] = json.dumps(Counter(tested.tolist()))
     if config.evaluation == "cross_subject":
         trials.session = who
-    classes, name = config.classes(), re.match(r"S\d+", fold).group()
     meta = {
         "paradigm": SIMULATED.get(PARADIGM[config.paradigm], config.paradigm),
         "classes": classes,
@@ -54,6 +63,7 @@ def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bun
         "subject": name,
         "dataset": config.dataset,
         "evaluation": config.evaluation,
+        "n_sessions": config.facts()["sessions"],
         **facts,
     }
     if PARADIGM[config.paradigm] == "ssvep":
@@ -66,6 +76,7 @@ def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bun
         source=source,
         card=_card(config, source, Path(cache), everyone),
         meta=meta,
+        task=task,
     )
 
 
@@ -101,16 +112,19 @@ def _recording(config: Config, subject: int, root: Path, cache: Path) -> tuple[T
     arrays = prepare.read(config, prepare.prepare(config, subject, root, cache))
     names = in_order(arrays["session"])
     session = np.array([names.index(s) + 1 for s in arrays["session"].tolist()])
+    sound(arrays["x"], arrays["session"], arrays["ch_names"].tolist(), f"{config.dataset} subject {subject}")
     facts = {"sfreq": arrays["sfreq"].item(), "ch_names": arrays["ch_names"].tolist(), "session_names": names}
     return recorded(arrays["x"], arrays["y"], session), facts
 
 
 def _simulated(config: Config, subject: int, root: Path, cache: Path) -> tuple[Trials, dict[str, Any]]:
-    recording = imitation(config)
-    return simulate(recording, config.twin, subject), {"sfreq": recording.sfreq, "ch_names": list(recording.channels)}
+    recording = imitation(config, subject)
+    facts = {"sfreq": recording.sfreq, "ch_names": list(recording.channels)}
+    names = [str(i) for i in range(len(recording.counts))]
+    return simulate(recording, config.twin, subject), facts | {"session_names": names}
 
 
-def imitation(config: Config) -> Recording:
+def imitation(config: Config, subject: int | None = None) -> Recording:
     """Shape, channels, classes and sessions of the data set, as far as MOABB's catalog states them."""
     facts, kind = config.facts(), PARADIGM[config.paradigm]
     if kind not in SIMULATED:
@@ -131,7 +145,7 @@ def imitation(config: Config) -> Recording:
         or tuple(f"EEG{i}" for i in range(1, (facts["n_channels"] or 16) + 1))
     )
     per_class = PER_CLASS.get(config.dataset, 24)
-    counts = ((per_class,) * len(config.classes()),) * config.sessions()
+    counts = ((per_class,) * len(config.classes()),) * config.sessions(subject)
     return Recording(SIMULATED[kind], tuple(config.classes()), counts, channels, sfreq, n_times, start=late)
 
 
@@ -170,6 +184,28 @@ def _pairs(
         return pairs
     with np.load(path, allow_pickle=False) as stored:
         return [(stored[f"{i}a"], stored[f"{i}b"]) for i in range(len(stored.files) // 2)]
+
+
+def _enough(config: Config, trials: Trials, who: np.ndarray) -> None:
+    """Raise BenchError when a class of a session has fewer trials than the parts that it is cut into."""
+    if config.evaluation != "within_session":
+        return
+    for s in np.unique(trials.session):
+        count = np.bincount(trials.y[trials.session == s], minlength=len(config.classes()))
+        least = int(count.argmin())
+        if count[least] < config.n_folds:
+            raise BenchError(
+                f"{config.dataset} subject {who[0]}, session {s}: class {config.classes()[least]} has {count[least]} trials and "
+                f"data.n_folds={config.n_folds} needs as many; lower it or leave the subject out of data.subjects"
+            )
+
+
+def _scorable(classes: list[str], y: np.ndarray, session: np.ndarray, name: str) -> None:
+    """Raise BenchError when the area under the curve of two classes is asked for and the test trials have one of them."""
+    for s in dict.fromkeys(session.tolist()):
+        if len(classes) == 2 and len(np.unique(y[session == s])) < 2:
+            only = classes[int(y[session == s][0])]
+            raise BenchError(f"{name}, session {s}: all test trials are {only}; leave the subject out of data.subjects")
 
 
 def _pick(

@@ -15,7 +15,9 @@ from bench.schema import BenchError, DataConfig, File, option
 from datasets.eeg.twin_config import TwinConfig
 
 PARADIGM = {"LeftRightImagery": "imagery", "MotorImagery": "imagery", "SSVEP": "ssvep", "P300": "p300", "CVEP": "cvep"}
+BAND = {"LeftRightImagery": (8, 32), "MotorImagery": (8, 32), "SSVEP": (7, 45), "P300": (1, 24), "CVEP": (1, 45)}  # Hz
 EVALUATIONS = ("within_session", "cross_session", "cross_subject")
+MORE_SESSIONS = {"BNCI2015_001": dict.fromkeys((8, 9, 10, 11), 3)}  # where subjects have more than MOABB's catalog says
 EEGBCI = "https://physionet.org/files/eegmmidb/1.0.0"  # publishes checksums, so these files can be declared
 EEGBCI_FOLDER = "physionet_eegbci_s001"
 EEGBCI_SIZE = 2596896
@@ -113,8 +115,10 @@ class Config(DataConfig):
     def subject_list(self) -> list[int]:
         return list(self.subjects) or self.all_subjects()
 
-    def sessions(self) -> int:
-        return self.n_sessions or self.facts()["sessions"]
+    def sessions(self, subject: int | None = None) -> int:
+        """Sessions of a subject; without one, what all subjects have."""
+        usual = self.facts()["sessions"]
+        return self.n_sessions or MORE_SESSIONS.get(self.dataset, {}).get(subject, usual)
 
     def classes(self) -> list[str]:
         if self.events:
@@ -127,10 +131,10 @@ class Config(DataConfig):
 
     def folds(self) -> list[str]:
         width = max(2, len(str(max(self.all_subjects()))))
-        names = [f"S{s:0{width}d}" for s in self.subject_list()]
+        names = {s: f"S{s:0{width}d}" for s in self.subject_list()}
         if self.evaluation == "cross_subject" or (self.evaluation == "cross_session" and self.test_session):
-            return names
-        by_session = [f"{name}s{k}" for name in names for k in range(1, self.sessions() + 1)]
+            return list(names.values())
+        by_session = [f"{name}s{k}" for s, name in names.items() for k in range(1, self.sessions(s) + 1)]
         if self.evaluation == "cross_session":
             return by_session
         return [f"{name}k{k}" for name in by_session for k in range(1, self.n_folds + 1)]
@@ -178,6 +182,22 @@ class Config(DataConfig):
                 )
         if self.evaluation == "cross_subject" and len(self.subject_list()) < 2:
             raise BenchError("data.evaluation=cross_subject needs two or more subjects in data.subjects")
+
+    def titles(self) -> tuple[str, ...]:
+        return self.facts()["code"], self.dataset
+
+    def signal(self, origin: str) -> str:
+        facts = self.facts()
+        first, last = facts["interval"]
+        window = f"{first + self.tmin:g} to {last if self.tmax is None else first + self.tmax:g} s after the event"
+        if self.crop:
+            window += f" (samples {self.crop[0]} to {self.crop[1] - 1} of it)"
+        rate = f"resampled to {self.resample:g} Hz" if self.resample else f"{facts['sfreq'] or 250:g} Hz as recorded"
+        if origin == "synthetic_twin" and not self.fake():
+            return f"simulated without a filter, {window}, {self.resample or facts['sfreq'] or 250:g} Hz, reference at infinity"
+        low, high = BAND[self.paradigm] if self.filter == "paradigm" else (self.fmin, self.fmax)
+        edges = f"{'0' if low is None else f'{low:g}'} to {'Nyquist' if high is None else f'{high:g} Hz'}"
+        return f"band {'as recorded' if self.filter == 'none' else edges}, {window}, {rate}, reference as recorded"
 
     # -------------------------------------------------------------------------------------- files
 

@@ -105,7 +105,13 @@ def extract(config: Config, subject: int) -> dict[str, Any]:
     else:
         dataset = cls()
     paradigm = _paradigm(config)
-    epochs, labels, metadata = paradigm.get_data(dataset, subjects=[subject], return_epochs=True)
+    try:
+        epochs, labels, metadata = paradigm.get_data(dataset, subjects=[subject], return_epochs=True)
+    except ValueError as error:  # what MOABB and MNE raise for recordings without usable events
+        raise BenchError(
+            f"{config.dataset} subject {subject}: MOABB cuts no epochs of {', '.join(config.classes())} out of it ({error}); "
+            "leave it out of data.subjects"
+        ) from error
     x = np.asarray(epochs.get_data(copy=False), dtype=np.float64) * dataset.unit_factor
     if config.crop:
         first, stop = config.crop

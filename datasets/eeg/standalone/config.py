@@ -79,6 +79,9 @@ class Config(DataConfig):
         }
         return tuple(self.channels) or usual[self.paradigm], tuple(self.classes) or CLASSES[self.paradigm]
 
+    def signal(self, origin: str) -> str:
+        return f"simulated without a filter, {self.duration:g} s, {self.sfreq:g} Hz, reference at infinity"
+
     def check(self) -> None:
         self.twin.check()
         channels, classes = self.names()
