@@ -82,10 +82,11 @@ class DrawnSampler(Sampler[list[int]]):
         return self.n
 
     def __iter__(self) -> Iterator[list[int]]:
+        # a generator, so that the epoch is read at the first batch: Lightning asks for the iterator before it begins the epoch
         batches = self.drawn()
         if len(batches) != self.n:
             raise ValueError(f"the method drew {len(batches)} batches in epoch {self.epoch} and {self.n} in the first")
-        return iter(batches)
+        yield from batches
 
 
 def generator(seed: int, epoch: int) -> torch.Generator:
