@@ -12,6 +12,9 @@ from models.geometry.eig import inv_sqrtm
 from models.nn.spd_layers import BiMap, ReEig
 from models.tsmnet.norm import SPDDSMBN
 
+PART = 256
+"""Trials whose convolutions are held in memory at once in a refit."""
+
 
 class ConvolutionalCovariance(nn.Module):
     """Conv2d(1, c1, (1, kernel)), reflected at the ends -> Conv2d(c1, c2, (channels, 1)) -> Y Y^T / T, mean removed.
@@ -101,7 +104,7 @@ class TSMNetwork(nn.Module):
     @torch.no_grad()
     def refit(self, x: Tensor, domain: Tensor) -> None:
         """Statistics of every domain that occurs, from all its trials in x (N, channels, samples); labels play no part."""
-        spd = self.spd(x)
+        spd = torch.cat([self.spd(part) for part in x.split(PART)])
         domain = torch.zeros_like(domain) if self.shared else domain
         for d in domain.unique():
             self.norm.refit(spd[domain == d], int(d))

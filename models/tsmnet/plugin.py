@@ -11,12 +11,14 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from bench.schema import Arrays, Bundle, LightningMethod, Result
+from models.geometry.eig import logm
 from models.nn.classifier import Classifier
 from models.tsmnet.config import Config
-from models.tsmnet.net import TSMNetwork
+from models.tsmnet.net import TSMNetwork, upper
 from models.tsmnet.sampler import domain_batches
 from models.tsmnet.schedule import momenta
 
+MOST = 500  # trials of a split in the figure
 TAU0 = {"spddsmbn": 0.85, "spdmbn": 0.35}  # of the released configurations
 
 
@@ -140,20 +142,18 @@ def figure(module: DomainClassifier, bundle: Bundle) -> Any:
     """First two principal components of the tangent vectors, before and after the normalisation: training and test sessions."""
     from matplotlib.figure import Figure
 
-    from models.geometry.eig import logm
-    from models.tsmnet.net import upper
-
     net = module.net.eval()
-    parts = [tensors(s) for s in (bundle.train, bundle.test)]
+    train, test = (Arrays(s.x[:MOST], s.y[:MOST], s.group[:MOST]) for s in (bundle.train, bundle.test))
+    parts = [tensors(s) for s in (train, test)]
     x, domain = (torch.cat(t).to(module.device) for t in zip(*parts, strict=True))
-    kinds = (("training sessions", "o", 0.3, bundle.train), ("test", "^", 1.0, bundle.test))
+    kinds = (("training sessions", "o", 0.3, train), ("test", "^", 1.0, test))
     out = Figure(figsize=(9, 4), layout="constrained")
     views = (("before", upper(logm(net.spd(x)))), (f"after {module.cfg.norm}", net.features(x, domain)))
     for i, (name, features) in enumerate(views, 1):
         from_mean = features - features.mean(0)
         points = (from_mean @ torch.linalg.svd(from_mean, full_matrices=False).Vh[:2].T).cpu().numpy()
         axes = out.add_subplot(1, 2, i, title=name, xlabel="component 1", ylabel="component 2")
-        for (label, marker, alpha, split), at in zip(kinds, np.split(points, [len(bundle.train)]), strict=True):
+        for (label, marker, alpha, split), at in zip(kinds, np.split(points, [len(train)]), strict=True):
             axes.scatter(
                 *at.T, c=np.asarray(split.y), cmap="tab10", vmax=9, s=18, marker=marker, alpha=alpha, label=label
             )
