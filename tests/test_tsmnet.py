@@ -17,6 +17,7 @@ import torch
 from bench import cell as cells
 from bench import plan
 from bench.schema import Arrays, BenchError, Bundle
+from bench.train import DrawnSampler, loader
 from datasets.eeg.exo.adapter import load, preprocess
 from datasets.eeg.exo.config import TWICE
 from datasets.eeg.exo.config import Config as Exo
@@ -342,6 +343,28 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path):
         rows[-1] |= dict(np.load(cell.folder / "predictions.npz"))
     for k in rows[0]:
         assert np.array_equal(rows[0][k], rows[1][k]), k
+
+
+def test_batches_that_a_method_draws_itself():
+    """Not shared between processes; as many every epoch; a function of (seed, epoch); x, y, group; validation stays in order."""
+    bundle, method = shifted(4), TSMNet(Config(name="tsmnet"))
+    with pytest.raises(BenchError, match="tsmnet draws its own batches"):
+        loader(bundle.train, 50, 0, 0, 2, method)
+    batches = loader(bundle.train, 50, 0, method=method)
+    epochs = []
+    for epoch in (0, 1, 0):
+        batches.batch_sampler.set_epoch(epoch)
+        epochs.append(list(batches))
+        assert len(epochs[-1]) == len(batches)
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(epochs[0], epochs[2], strict=True))
+    assert not torch.equal(epochs[0][0][0], epochs[1][0][0])
+    x, y, group = epochs[0][0]
+    assert len(x) == len(y) == 40 and group.unique(return_counts=True)[1].tolist() == [10] * 4
+    assert torch.equal(next(iter(loader(bundle.val, 8, method=method)))[2], torch.as_tensor(bundle.val.group[:8]))
+    sampler = DrawnSampler(lambda g: [[0]] * int(torch.randint(1, 1000, (), generator=g)), 0)
+    sampler.set_epoch(1)
+    with pytest.raises(ValueError, match="batches in epoch 1"):
+        list(sampler)
 
 
 def shifted(n_train_domains: int, seed: int = 0) -> Bundle:
