@@ -366,13 +366,28 @@ class LightningMethod:
 
     The config is a `TrainConfig`. The module logs `val_loss` in `validation_step` (when the bundle has `val`), and its
     `predict_step(batch, batch_idx)` returns the scores of one batch (tensor), or a dict of tensors.
+
+    `grouped`: batches of Arrays are (x, y, group), for methods that normalise each session or subject by itself.
     """
+
+    grouped: ClassVar[bool] = False
 
     def __init__(self, cfg: Any) -> None:
         self.cfg = cfg
 
     def skip(self, bundle: Bundle) -> str | None:
         return None
+
+    def batches(self, split: Any, generator: Any) -> list[list[int]] | None:
+        """The indices of each training batch of one epoch, drawn with that epoch's torch.Generator, as many every epoch.
+
+        None: all samples in random order, cut by cfg.batch.
+        """
+        return None
+
+    def adapt(self, module: Any, bundle: Bundle) -> bool:
+        """Called once, between training and prediction; True when it used unlabelled test data (the row says transductive)."""
+        return False
 
     def build(self, bundle: Bundle, cfg: Any) -> Any:
         raise NotImplementedError

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench import ddp, stopping
 from bench.context import Context, DeadlineReached, seed_all
-from bench.schema import Arrays, Bundle, Metric, Result, load_object
+from bench.schema import Arrays, BenchError, Bundle, Metric, Result, load_object
 
 load_object("models.nn.torchvision_ops:cure")()  # lightning imports torchmetrics, which imports torchvision
 
@@ -50,8 +51,7 @@ class EpochSampler(Sampler[list[int]]):
         if self.seed is None:
             order = list(range(self.n))
         else:
-            generator = torch.Generator().manual_seed((self.seed + 0x9E3779B9 * (self.epoch + 1)) % 2**63)
-            order = torch.randperm(self.n, generator=generator).tolist()
+            order = torch.randperm(self.n, generator=generator(self.seed, self.epoch)).tolist()
         for i in range(len(self)):
             yield order[i * self.batch : i * self.batch + self.size(i)][self.rank :: self.world]
 
@@ -63,6 +63,35 @@ class EpochSampler(Sampler[list[int]]):
         """What this process's mean loss must be multiplied by, so that the mean over processes is the global batch's mean."""
         mine = len(range(self.rank, self.size(i), self.world))
         return mine * self.world / self.size(i)
+
+
+class DrawnSampler(Sampler[list[int]]):
+    """Batches that a method draws itself; their order is a function of (seed, epoch) alone, as in `EpochSampler`."""
+
+    def __init__(self, draw: Callable[[torch.Generator], list[list[int]]], seed: int) -> None:
+        self.draw, self.seed, self.epoch = draw, seed, 0
+        self.n = len(self.drawn())
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def drawn(self) -> list[list[int]]:
+        return self.draw(generator(self.seed, self.epoch))
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # a generator, so that the epoch is read at the first batch: Lightning asks for the iterator before it begins the epoch
+        batches = self.drawn()
+        if len(batches) != self.n:
+            raise ValueError(f"the method drew {len(batches)} batches in epoch {self.epoch} and {self.n} in the first")
+        yield from batches
+
+
+def generator(seed: int, epoch: int) -> torch.Generator:
+    """Random numbers of one epoch."""
+    return torch.Generator().manual_seed((seed + 0x9E3779B9 * (epoch + 1)) % 2**63)
 
 
 class _Gather(Dataset[Any]):
@@ -78,11 +107,22 @@ class _Gather(Dataset[Any]):
         return tuple(t[indices] for t in self.tensors)
 
 
-def loader(split: Any, batch: int, seed: int | None = None, rank: int = 0, world: int = 1) -> DataLoader[Any]:
-    """Batches (x, y) of a split: Arrays are indexed whole, map-style datasets go through torch's own collation."""
-    sampler = EpochSampler(len(split), batch, seed, rank, world)
+def loader(
+    split: Any, batch: int, seed: int | None = None, rank: int = 0, world: int = 1, method: Any = None
+) -> DataLoader[Any]:
+    """Batches (x, y) of a split: Arrays are indexed whole, map-style datasets go through torch's own collation.
+
+    With a seed these are training batches: in random order, or as `method` draws them.
+    """
+    sampler: Sampler[list[int]] = EpochSampler(len(split), batch, seed, rank, world)
+    draw = getattr(method, "batches", None)
+    if seed is not None and draw is not None and draw(split, generator(seed, 0)) is not None:
+        if world > 1:
+            raise BenchError(f"trainer=ddp: {method.cfg.name} draws its own batches; use trainer=cpu or trainer=gpu")
+        sampler = DrawnSampler(functools.partial(draw, split), seed)
     if isinstance(split, Arrays):
-        tensors = [torch.as_tensor(split.x)] + ([] if split.y is None else [torch.as_tensor(split.y)])
+        columns = [split.x, split.y, split.group if getattr(method, "grouped", False) else None]
+        tensors = [torch.as_tensor(c) for c in columns if c is not None]
         return DataLoader(_Gather(tuple(tensors)), batch_sampler=sampler, collate_fn=_same)
     return DataLoader(split, batch_sampler=sampler)
 
@@ -208,8 +248,8 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
         default_root_dir=str(ctx.cell.folder),
         inference_mode=False,
     )
-    fit = loader(bundle.train, cfg.batch, ctx.seed("shuffle"), rank, world)
-    val = None if bundle.val is None else loader(bundle.val, 4 * cfg.batch, None)
+    fit = loader(bundle.train, cfg.batch, ctx.seed("shuffle"), rank, world, method)
+    val = None if bundle.val is None else loader(bundle.val, 4 * cfg.batch, method=method)
     resume = str(ctx.checkpoint.path) if ctx.checkpoint.usable() else None
     with ddp.followers(ctx.cell), ctx.timed():
         keeper.began = time.perf_counter()
@@ -224,19 +264,28 @@ def train(method: Any, bundle: Bundle, ctx: Context) -> Result:
     ctx.keep_weights(keeper.best["weights"] or module.state_dict())
     if keeper.best["weights"] is not None:
         module.load_state_dict(keeper.best["weights"])
-    predictions = predict(module, bundle.test, 4 * cfg.batch, ctx.device)
+    module.to(ctx.device).eval()
+    with torch.no_grad():
+        transductive = method.adapt(module, bundle)
+    predictions = predict(module, bundle.test, 4 * cfg.batch, ctx.device, method)
     params = sum(p.numel() for p in module.parameters())
     best = keeper.best["loss"]
     validation = Metric("val_loss", best, "lower", "loss") if math.isfinite(best) else None
-    return Result(predictions=predictions, params=params, epochs=trainer.current_epoch, validation=validation)
+    return Result(
+        predictions=predictions,
+        params=params,
+        epochs=trainer.current_epoch,
+        transductive=transductive,
+        validation=validation,
+    )
 
 
-def predict(module: pl.LightningModule, split: Any, batch: int, device: str) -> dict[str, Any]:
+def predict(module: pl.LightningModule, split: Any, batch: int, device: str, method: Any = None) -> dict[str, Any]:
     """`predict_step` over a split, in order, in evaluation mode: arrays by name (a bare tensor becomes `y_score`)."""
     module.to(device).eval()
     parts: dict[str, list[torch.Tensor]] = {}
     with torch.no_grad():
-        for i, item in enumerate(loader(split, batch)):
+        for i, item in enumerate(loader(split, batch, method=method)):
             out = module.predict_step(tuple(t.to(device) for t in item), i)
             for name, value in (out if isinstance(out, dict) else {"y_score": out}).items():
                 parts.setdefault(name, []).append(
