@@ -209,12 +209,12 @@ class Converter:
         return model
 
     def _encoder(self, layers: list[nn.TransformerEncoderLayer], last: nn.Module | None) -> nn.Module:
+        new = [from_torch(layer) for layer in layers]
         if last is None and not self.recentred_output:
             raise ValueError(
                 "the encoder has no last norm, so the mean of its output would be lost; give TransformerEncoder norm=LayerNorm(d), "
                 "or recentred_output=True where the next layer does not see the mean"
             )
-        new = [from_torch(layer) for layer in layers]
         self._encoder_layers(new)
         out = Encoder(new, Centre(self.compress), last or nn.Identity(), layers[0].self_attn.batch_first)
         if last is not None:
