@@ -1,4 +1,4 @@
-"""MDM and tangent space + logistic regression on (extended) covariances, with the filter bank chosen on training data only."""
+"""Classical classifiers of (extended) covariances, with the filter bank and their own grids searched on training data only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.schema import Bundle, Result, SolverMethod
+from models.riemann.classifiers import classifier, scores, searched
 from models.riemann.config import Config
 
 
@@ -72,7 +73,11 @@ class Riemann(SolverMethod):
             for c in self.candidates
         }
         self.choice = max(self.candidates, key=lambda c: scores[c])
-        self.model = self._classifier().fit(covs[self.choice], y)
+        best = covs[self.choice]
+        model, self.n_inner = searched(
+            self.cfg.classifier, best.shape[-1], len(np.unique(y)), self.cfg.inner_folds, self.cfg.c
+        )
+        self.model = model.fit(best, y)
         ctx.log(
             0,
             **(
@@ -84,9 +89,11 @@ class Riemann(SolverMethod):
 
     def evaluate(self, bundle: Bundle, ctx: Any) -> Result:
         covs = self._covariances(np.asarray(bundle.test.x), self.choice)
-        score = np.full((len(bundle.test), bundle.n_out), -np.inf)
-        score[:, self.model.classes_] = np.log(np.maximum(self.model.predict_proba(covs), 1e-12))
-        return Result(predictions={"y_score": np.maximum(score, np.log(1e-12))}, n_trials=len(self.candidates))
+        own = scores(self.model, covs)
+        score = np.full((len(bundle.test), bundle.n_out), min(np.log(1e-12), own.min()))
+        score[:, self.model.classes_] = own
+        n_trials = len(self.candidates) - 1 + self.n_inner if self.n_inner > 1 else len(self.candidates)
+        return Result(predictions={"y_score": score}, n_trials=n_trials)
 
     def _covariances(self, x: np.ndarray, choice: tuple[float, int]) -> np.ndarray:
         from pyriemann.estimation import Covariances
@@ -98,14 +105,7 @@ class Riemann(SolverMethod):
         return definite(Covariances(self.cfg.estimator).transform(x), self.cfg.estimator)
 
     def _classifier(self) -> Any:
-        from pyriemann.classification import MDM
-        from pyriemann.tangentspace import TangentSpace
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-
-        if self.cfg.classifier == "mdm":
-            return MDM(metric="riemann")
-        return make_pipeline(TangentSpace(metric="riemann"), LogisticRegression(C=self.cfg.c, max_iter=1000))
+        return classifier(self.cfg.classifier, self.cfg.c)
 
     def _nested_score(self, covs: np.ndarray, y: np.ndarray, group: np.ndarray | None) -> float:
         """Accuracy inside the training split, leaving one session out (three stratified folds when there is one session)."""

@@ -1,0 +1,1 @@
+"""Augmented covariance matrices: delay embedding of EEG trials and Riemannian classifiers (Carrara and Papadopoulo 2023)."""
