@@ -73,12 +73,10 @@ def interleaved(candidates: dict[str, Callable[[], object]], seconds: float) -> 
     return times
 
 
-def ratio(times: dict[str, list[float]], slow: str, fast: str) -> str:
+def ratio(times: dict[str, list[float]], slow: str, fast: str, digits: int = 1) -> str:
     """Ratio of medians (of minima)."""
-    return (
-        f"{statistics.median(times[slow]) / statistics.median(times[fast]):.1f} "
-        f"({min(times[slow]) / min(times[fast]):.1f})"
-    )
+    median = statistics.median(times[slow]) / statistics.median(times[fast])
+    return f"{median:.{digits}f} ({min(times[slow]) / min(times[fast]):.{digits}f})"
 
 
 def difference(a: list[Tensor], b: list[Tensor]) -> float:
