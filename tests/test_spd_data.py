@@ -188,6 +188,17 @@ def test_the_stand_in_has_the_sizes_of_the_data():
     assert imitation("half1").fingerprint != imitation("half2").fingerprint
 
 
+def test_figures():
+    """A confusion matrix of few classes, a bar for each of many."""
+    for classes, name in ((4, "confusion"), (45, "recall")):
+        y = np.arange(classes).repeat(4)
+        x = np.eye(2) * np.arange(1, len(y) + 1)[:, None, None]
+        split = [np.flatnonzero(np.arange(len(y)) % 4 == k) for k in (0, 1, 2)]
+        b = bundle(x, y, split, n_out=classes, group="0", source="real", card={}, meta={})
+        figures = b.task.figures(b, {"y_score": np.eye(classes)[b.test.y]})
+        assert set(figures) == {name} and figures[name].axes[0].get_title().endswith("1.000")
+
+
 # ------------------------------------------------------------------------------------------ bad input
 
 

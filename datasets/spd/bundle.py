@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.schema import ORIGIN, Arrays, BenchError, Bundle, fingerprint
+from datasets.spd.task import ManyClasses
 
 KIND = "spd_trials"
 ILL = 1e5  # condition number above which a matrix counts as ill-conditioned
@@ -106,6 +107,7 @@ def bundle(
         group=group,
         origin=ORIGIN[source],
         fingerprint=fingerprint(x, y, *(np.asarray(part) for part in split)),
+        task=ManyClasses(),
         card=card,
         meta={**meta, **facts},
     )
