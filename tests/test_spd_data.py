@@ -188,6 +188,31 @@ def test_the_stand_in_has_the_sizes_of_the_data():
     assert imitation("half1").fingerprint != imitation("half2").fingerprint
 
 
+@pytest.mark.parametrize("classifier", ["mdm", "ts_lr"])
+def test_classical_rows_are_pyriemanns(classifier):
+    """MDM and TS+LR on the matrices as they are, to the last digit of a direct call."""
+    from types import SimpleNamespace
+
+    from pyriemann.classification import MDM
+    from pyriemann.tangentspace import TangentSpace
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    from models.riemann.config import Config
+    from models.riemann.plugin import Riemann
+
+    b = draw(train=12, val=0, test=10)
+    method, ctx = Riemann(Config(name=classifier, classifier=classifier)), SimpleNamespace(log=lambda *a, **k: None)
+    method.fit(b, ctx)
+    ours = method.evaluate(b, ctx).predictions["y_score"]
+    direct = {
+        "mdm": MDM(metric="riemann"),
+        "ts_lr": make_pipeline(TangentSpace(metric="riemann"), LogisticRegression(max_iter=1000)),
+    }[classifier]
+    theirs = direct.fit(b.train.x, b.train.y).predict_proba(b.test.x)
+    assert np.array_equal(ours, np.log(np.maximum(theirs, 1e-12)))
+
+
 def test_figures():
     """A confusion matrix of few classes, a bar for each of many."""
     for classes, name in ((4, "confusion"), (45, "recall")):
