@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.gbw_rbn.kernels import Normalise, OneStepMean, geodesic_point
+from models.geometry.bures import bw_exp, bw_log_identity, bw_transport_from_identity
 from models.geometry.eig import INV_SQRT, SQRT, Eig, sym, without_ties
 from models.geometry.spd_check import check_not_indefinite, check_spd
 
@@ -42,6 +43,9 @@ class GBWBatchNorm(nn.Module):
         Follow the authors' released code instead of the mathematics, see below.
     learn_metric : bool
         False fixes M = I (plain BW); `metric` is then a buffer.
+    mixed_bias : bool
+        Step 5 with the transport to G and the exponential map at G', as in the released layer of the residual network
+        (Q7): Y_i = Exp_{G'}(T_{I->G}(Log_I(W_i))). The two agree at theta = 1 and M = I.
 
     Attributes
     ----------
@@ -64,7 +68,7 @@ class GBWBatchNorm(nn.Module):
       training is the total one; the code detaches both.
     - Running statistics (Q6) are buffers in both modes. The variance has shape (1,): the n entries that the
       code keeps are always equal.
-    - Bias (Q7): G' everywhere, in both modes (one of two released copies of the layer mixes G and G').
+    - Bias (Q7): G' everywhere, in both modes; `mixed_bias` is the other of the two released copies of the layer.
     - Powers (Q10): the derivative of X^theta has exponent theta in both modes; the code's wrong exponent is a
       bug.
     - The statistics live in the deformed space of the current M (Q9) in both modes: they lag behind a moving
@@ -92,6 +96,7 @@ class GBWBatchNorm(nn.Module):
         eps: float = 1e-5,
         official_parity: bool = False,
         learn_metric: bool = True,
+        mixed_bias: bool = False,
     ):
         super().__init__()
         if n < 1:
@@ -103,7 +108,7 @@ class GBWBatchNorm(nn.Module):
         if eps <= 0:
             raise ValueError(f"eps is {eps}; a positive number is needed for batches without variance")
         self.n, self.theta, self.momentum, self.eps = n, float(theta), momentum, eps
-        self.official_parity, self.learn_metric = official_parity, learn_metric
+        self.official_parity, self.learn_metric, self.mixed_bias = official_parity, learn_metric, mixed_bias
         eye = torch.eye(n, dtype=torch.float64)
         if learn_metric:
             self.metric = nn.Parameter(eye.clone())
@@ -118,7 +123,7 @@ class GBWBatchNorm(nn.Module):
     def extra_repr(self) -> str:
         return (
             f"{self.n}, theta={self.theta}, momentum={self.momentum}, eps={self.eps}, "
-            f"official_parity={self.official_parity}, learn_metric={self.learn_metric}"
+            f"official_parity={self.official_parity}, learn_metric={self.learn_metric}, mixed_bias={self.mixed_bias}"
         )
 
     def _metric_roots(self) -> tuple[Tensor, Tensor]:
@@ -173,7 +178,13 @@ class GBWBatchNorm(nn.Module):
             (mean, spectrum), var = OneStepMean.apply(batch, c), None
         if self.training:
             check_not_indefinite("input", spectrum)
-        out, var, w = Normalise.apply(batch, c, mean, self.shift, var, bias, h, theta, self.eps)
+        if self.mixed_bias:
+            eye = torch.eye(self.n, dtype=batch.dtype, device=batch.device)
+            scaled, var, w = Normalise.apply(batch, c, mean, self.shift, var, eye, eye, theta, self.eps)
+            moved = bw_transport_from_identity(self.bias, bw_log_identity(scaled))
+            out = sym(h @ bw_exp(bias, moved) @ h)
+        else:
+            out, var, w = Normalise.apply(batch, c, mean, self.shift, var, bias, h, theta, self.eps)
         check_not_indefinite("input", w)
         if self.training:
             with torch.no_grad():

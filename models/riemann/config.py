@@ -10,7 +10,7 @@ from bench.schema import MethodConfig, option
 
 @dataclass
 class Config(MethodConfig):
-    """Covariances of trials (filter-bank-extended for SSVEP) and a Riemannian classifier from pyriemann."""
+    """Covariances of trials (filter-bank-extended for SSVEP), or SPD matrices as they are, and a Riemannian classifier (pyriemann)."""
 
     classifier: str = option(
         "mdm",
@@ -36,5 +36,5 @@ class Config(MethodConfig):
     inner_folds: int = option(3, "stratified parts of the training trials for the grids of csp, ts_svm, ts_en", low=2)
 
     plugin: ClassVar[str] = "models.riemann.plugin:Riemann"
-    accepts: ClassVar[tuple[str, ...]] = ("eeg_trials",)
+    accepts: ClassVar[tuple[str, ...]] = ("eeg_trials", "spd_trials")
     margin: ClassVar[float] = 0.1

@@ -63,6 +63,7 @@ class Riemann(SolverMethod):
     def fit(self, bundle: Bundle, ctx: Any) -> None:
         self.frequencies = list(bundle.meta.get("frequencies") or []) if self.cfg.filter_bank != "off" else []
         self.sfreq = bundle.meta.get("sfreq", 1.0)
+        self.given = bundle.kind == "spd_trials"
         self.candidates = (
             list(product(self.cfg.half_widths or [1.0], self.cfg.harmonics or [1])) if self.frequencies else [(0.0, 0)]
         )
@@ -99,6 +100,8 @@ class Riemann(SolverMethod):
         from pyriemann.estimation import Covariances
 
         x = np.asarray(x, dtype=np.float64)
+        if self.given:
+            return x
         x = x - x.mean(-1, keepdims=True)
         if self.frequencies:
             x = extended(x, self.sfreq, self.frequencies, *choice)

@@ -1,1 +1,1 @@
-"""SPDNet for EEG trials with an exchangeable batch normalisation: the loop behind gbw_rbn, bw_rbn, spdnet and spdnet_bn."""
+"""SPDNet for EEG trials and SPD matrices, with an exchangeable batch normalisation: gbw_rbn, bw_rbn, liebn_*, spdnet, spdnet_bn."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from models.gbw_rbn.norm import GBWBatchNorm
 from models.liebn.norm import METRICS, LieBatchNorm
-from models.nn.eeg_frontend import CovarianceFrontEnd
 from models.nn.spd_layers import BiMap, LogEig, ReEig
 from models.nn.spd_norms import BrooksBatchNorm
 
@@ -14,10 +16,15 @@ from models.nn.spd_norms import BrooksBatchNorm
 SIZES = {"ssvep": (125, 15, 36, 12), "imagery": (22, 20, 12, 18)}
 
 
-def normalisation(name: str, n: int, *, theta: float, momentum: float, eps: float, official_parity: bool) -> nn.Module:
-    """The layer between BiMap and ReEig for matrices (..., n, n) in float64; Identity for "none"."""
+def normalisation(
+    name: str, n: int, *, theta: float, momentum: float, eps: float, official_parity: bool, mixed_bias: bool = False
+) -> nn.Module:
+    """The layer between BiMap and ReEig for matrices (..., n, n) in float64; Identity for "none".
+
+    `mixed_bias` concerns gbw and bw alone, see `GBWBatchNorm`.
+    """
     if name in ("gbw", "bw"):
-        return GBWBatchNorm(n, theta, momentum, eps, official_parity, learn_metric=name == "gbw")
+        return GBWBatchNorm(n, theta, momentum, eps, official_parity, learn_metric=name == "gbw", mixed_bias=mixed_bias)
     if name == "brooks":
         return BrooksBatchNorm(n, momentum, official_parity)
     if name in METRICS:
@@ -26,24 +33,42 @@ def normalisation(name: str, n: int, *, theta: float, momentum: float, eps: floa
 
 
 class SPDNetwork(nn.Module):
-    """Trials (N, channels, samples) -> class scores (N, n_out), float64.
+    """Scores (N, n_out), float64, of EEG trials (N, channels, samples) or of SPD matrices (N, n, n).
 
-    CovarianceFrontEnd -> BiMap -> normalisation -> ReEig -> LogEig -> Linear on the flattened n x n logarithm (the full
-    matrix, as in the released code). Convolutions in float32, everything from the covariance on in float64.
+    front -> BiMap -> normalisation -> ReEig, for each of `dims` -> LogEig -> Linear on the flattened logarithm (the full
+    matrix, as in the released code). `front` maps trials to covariances; Identity for data that are SPD matrices.
+    Everything from the covariance on is in float64.
+
+    Parameters
+    ----------
+    front : module
+        (N, ...) -> (N, size, size), SPD.
+    size : int
+        Of its matrices.
+    dims : sequence of int
+        Sizes after each BiMap.
+    norm : callable
+        Size -> normalisation layer.
     """
 
     def __init__(
-        self, channels: int, n_out: int, sizes: tuple[int, int, int, int], norm: nn.Module, train_bimap: bool = True
+        self,
+        front: nn.Module,
+        size: int,
+        n_out: int,
+        dims: Sequence[int],
+        norm: Callable[[int], nn.Module],
+        train_bimap: bool = True,
     ):
         super().__init__()
-        spatial, temporal, kernel, hidden = sizes
-        self.front = CovarianceFrontEnd(channels, spatial, temporal, kernel)
-        self.bimap = BiMap(temporal, hidden)
-        self.bimap.weight.requires_grad_(train_bimap)
-        self.norm = norm
-        self.rectify, self.log = ReEig(), LogEig()
-        self.classifier = nn.Linear(hidden * hidden, n_out).double()
+        self.front = front
+        self.blocks = nn.Sequential()
+        for before, after in pairwise([size, *dims]):
+            bimap = BiMap(before, after)
+            bimap.weight.requires_grad_(train_bimap)
+            self.blocks.extend([bimap, norm(after), ReEig()])
+        self.log = LogEig()
+        self.classifier = nn.Linear(dims[-1] ** 2, n_out).double()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.rectify(self.norm(self.bimap(self.front(x))))
-        return self.classifier(self.log(x).flatten(1))
+        return self.classifier(self.log(self.blocks(self.front(x))).flatten(1))

@@ -59,26 +59,26 @@ def batched_gbw(x: Tensor, metric: Tensor, bias: Tensor, shift: Tensor, eps: flo
     return h @ spd.bw_exp(base, spd.bw_transport_from_identity(base, log)) @ h
 
 
-def interleaved(candidates: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Seconds per call; candidates take turns for about `seconds` in all, with at least 5 calls each."""
+def interleaved(
+    candidates: dict[str, Callable[[], object]], seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds per call by `clock`; candidates take turns for about `seconds` in all, with at least 5 calls each."""
     for f in candidates.values():
         f()
     times: dict[str, list[float]] = {name: [] for name in candidates}
     stop = time.perf_counter() + seconds
     while time.perf_counter() < stop or len(next(iter(times.values()))) < 5:
         for name, f in candidates.items():
-            start = time.perf_counter()
+            start = clock()
             f()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
     return times
 
 
-def ratio(times: dict[str, list[float]], slow: str, fast: str) -> str:
+def ratio(times: dict[str, list[float]], slow: str, fast: str, digits: int = 1) -> str:
     """Ratio of medians (of minima)."""
-    return (
-        f"{statistics.median(times[slow]) / statistics.median(times[fast]):.1f} "
-        f"({min(times[slow]) / min(times[fast]):.1f})"
-    )
+    median = statistics.median(times[slow]) / statistics.median(times[fast])
+    return f"{median:.{digits}f} ({min(times[slow]) / min(times[fast]):.{digits}f})"
 
 
 def difference(a: list[Tensor], b: list[Tensor]) -> float:

@@ -42,6 +42,11 @@ def power(x: Tensor, p: float, zero_ties: bool = False) -> Tensor:
     )
 
 
+def matrix_function(x: Tensor, f, df) -> Tensor:
+    """f(x) of one symmetric matrix, with derivative df on ties."""
+    return _Function.apply(x, f, df, False)
+
+
 def absolute(x: Tensor) -> Tensor:
     """|x| of one symmetric matrix."""
     return _Function.apply(x, torch.abs, torch.sign, False)

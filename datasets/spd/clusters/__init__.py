@@ -1,0 +1,1 @@
+"""Simulated SPD clusters, well- or ill-conditioned (`data=spd_twin`)."""

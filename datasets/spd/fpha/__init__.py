@@ -1,0 +1,1 @@
+"""First-Person Hand Action: covariances of the 21 hand joints."""

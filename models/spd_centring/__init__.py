@@ -1,0 +1,1 @@
+"""What float32 costs when SPD matrices are centred, under two metrics: deterministic."""
