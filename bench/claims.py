@@ -6,6 +6,7 @@ units can give is above the threshold: says how many more); not attempted (why).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -97,8 +98,10 @@ def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, st
     records = [r for r in records if variant_name(r) in needed]
     if claim.get("data"):
         records = [r for r in records if variant_name(r, "data") == claim["data"]]
+    if {variant_name(r) for r in records} != needed:
+        return None
     for scale in [claim["scale"]] if claim.get("scale") else reversed(SCALES):
-        keys = experiment_keys(claim["experiment"], scale, {r["seed"] for r in records} or {0})
+        keys = experiment_keys(claim["experiment"], scale, frozenset(r["seed"] for r in records))
         for origin in ("real", "simulated", "synthetic_twin"):
             rows = [r for r in records if r["key"] in keys and r["origin"] == origin]
             if {variant_name(r) for r in rows} == needed:
@@ -106,7 +109,8 @@ def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, st
     return None
 
 
-def experiment_keys(experiment: str, scale: str, seeds: Iterable[int] = (0,)) -> set[str]:
+@functools.cache
+def experiment_keys(experiment: str, scale: str, seeds: frozenset[int] = frozenset({0})) -> set[str]:
     """Keys of an experiment's cells at a scale, for these seeds and whatever the source of the data."""
     from bench import plan
 
