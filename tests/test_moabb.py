@@ -17,7 +17,7 @@ from bench.schema import BenchError
 from datasets.eeg.moabb import prepare
 from datasets.eeg.moabb.config import catalog
 from tests.conftest import command
-from tests.test_eeg_data import config, load
+from tests.test_eeg_data import config, load, real
 
 pytest.importorskip("moabb")
 FAKE = ("data=moabb", "data.dataset=FakeDataset", "data.paradigm=MotorImagery", "data.subjects=[1,2]")
@@ -500,3 +500,32 @@ def test_damaged_moabb_subjects_fail_by_name_and_the_others_keep_their_rows(tmp_
     for fold, words in said.items():
         assert rows[fold]["status"] == "failed" and words in rows[fold]["error"], rows[fold]["error"]
     assert done == {"S01s1", "S01s2", "S02s1", "S02s2"}
+
+
+def test_physionet_subject_1_scores_as_in_moabb(tmp_path, monkeypatch):
+    """The committed experiment from the original EDF files, and MOABB's own evaluation of the same files: one score."""
+    from moabb.datasets import PhysionetMI
+    from moabb.evaluations import WithinSessionEvaluation
+    from moabb.paradigms import LeftRightImagery
+    from pyriemann.classification import MDM
+    from pyriemann.estimation import Covariances
+    from sklearn.pipeline import make_pipeline
+
+    root = real("physionet_eegbci_s001")
+    offline(monkeypatch)
+    words = ["experiment=moabb/physionet", "method=mdm", f"out={tmp_path / 'out'}", f"cache={tmp_path}", f"root={root}"]
+    records = [cells.run(cell)[1] for cell in plan.expand(words)]
+    assert {(r["status"], r["origin"]) for r in records} == {("done", "real")} and len(records) == 5
+    [row] = csv.DictReader(io.StringIO(moabb_csv(records)))
+    dataset, paradigm = PhysionetMI(), LeftRightImagery()
+    dataset.subject_list = [1]
+    with prepare._moabb(config("physionet_mi").raw(tmp_path), local=True):
+        made = WithinSessionEvaluation(
+            paradigm=paradigm, datasets=[dataset], random_state=42, hdf5_path=str(tmp_path), overwrite=True
+        )
+        process = paradigm.make_process_pipelines(dataset)[0]
+        pipelines = {"mdm": make_pipeline(Covariances("lwf"), MDM(metric="riemann"))}
+        [want] = made.evaluate(dataset, pipelines, None, process)
+    assert float(row["score"]) == want["score"]
+    assert (row["subject"], row["session"], row["dataset"]) == ("1", want["session"], dataset.code)
+    assert (int(row["samples"]), int(row["channels"])) == (want["n_samples"], want["n_channels"])
