@@ -7,7 +7,8 @@ A card is a mapping with
   tables          short name -> where the numbers were read (title, table)
   numbers         printed numbers: id, table, dataset, method, metric, value, unit, better; std, note, and `cell: {method, data}` where
                   a method and data set of this project stand for it
-  claims          id, statement, source, gate (identity | order | parity | self) and the gate's own fields, see FIELDS
+  claims          id, statement, source, gate (identity | order | parity | self) and the gate's own fields, see FIELDS; `finding`
+                  says what was found, and `expected` the verdict that is known not to be `reproduced`
   not_reproduced  what, why
   speed           command, result: where ratios are printed
 """
@@ -28,7 +29,7 @@ from bench.schema import SCALES, BenchError
 CARD = ("paper", "accepts", "protocol", "tables", "numbers", "claims", "not_reproduced", "speed")
 PAPER = ("key", "title", "authors", "venue", "year", "arxiv", "code", "code_licence", "bibtex")
 NUMBER = ("id", "table", "dataset", "method", "metric", "value", "std", "unit", "better", "cell", "note", "n")
-COMMON = ("id", "statement", "source", "gate", "experiment", "metric", "note", "finding", "scale", "data")
+COMMON = ("id", "statement", "source", "gate", "experiment", "metric", "note", "finding", "expected", "scale", "data")
 FIELDS = {  # beside COMMON; the required ones have no "?"
     "order": ("ours", "baselines", "factor?", "deterministic?"),
     "identity": ("ours", "tolerance", "target?"),
@@ -199,9 +200,11 @@ def _claims(claims: list[dict[str, Any]], numbers: set[Any]) -> Iterator[str]:
         for method in methods_of(c):
             if method not in options("method"):
                 yield f"{name} names the method {method}, which is missing{did_you_mean(method, options('method'))}"
-        for f, known in (("scale", SCALES), ("finding", VERDICTS)):
+        for f, known in (("scale", SCALES), ("expected", VERDICTS)):
             if c.get(f) and c[f] not in known:
                 yield f"{name} has {f}={c[f]!r}; use one of {', '.join(known)}"
+        if c.get("expected", "reproduced") != "reproduced" and not c.get("finding"):
+            yield f"{name} expects {c['expected']} and has no finding; say what was found"
         if gate == "parity" and c.get("number") not in numbers:
             yield f"{name} names the number {c.get('number')}, which this card does not print"
         if c.get("id") in seen:

@@ -84,7 +84,8 @@ def judge(name: str, card: dict[str, Any], claim: dict[str, Any], records: list[
     verdict = {"order": _order, "identity": _identity, "parity": _parity, "self": _self}[claim["gate"]](
         base, card, claim, rows, scale
     )
-    return replace(verdict, why=f"{verdict.why} [{scale} scale, {origin} data]")
+    finding = f" {claim['finding'].strip()}" if claim.get("finding") and verdict.verdict != "reproduced" else ""
+    return replace(verdict, why=f"{verdict.why} [{scale} scale, {origin} data]{finding}")
 
 
 def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, str, list[dict[str, Any]]] | None:

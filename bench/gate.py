@@ -72,7 +72,7 @@ def _exact_claims(records: list[dict[str, Any]], ran: set[str]) -> list[str]:
             verdict = claims.judge(name, card, claim, records)
             if verdict.verdict == "not attempted":
                 continue
-            if verdict.verdict != claim.get("finding", "reproduced"):
+            if verdict.verdict != claim.get("expected", "reproduced"):
                 broken.append(
                     f"CLAIM {claim['id']} is {verdict.verdict}: {verdict.ours}; {verdict.why}; rerun: {verdict.command}"
                 )

@@ -280,6 +280,9 @@ def test_a_prepared_data_folder_needs_no_network(tmp_path):
 
 def test_timm_works_with_our_folders_first_on_the_path():
     """A library that looks for Hugging Face's `datasets` finds ours: it must still import and build a network."""
+    from models.nn.torchvision_ops import cure
+
+    cure()
     pytest.importorskip("timm")
     done = command(
         "-c",

@@ -354,3 +354,18 @@ def test_base_point_gradient_is_refused_not_wrong():
     p = random_spd(3, seed=26).requires_grad_()
     with pytest.raises(NotImplementedError, match="detach"):
         spd.lem_log(p, random_spd(3, seed=27))
+
+
+@pytest.mark.parametrize("kappa", [1e2, 1e4, 1e8])
+def test_the_affine_invariant_mean_converges_on_widely_spread_matrices(kappa):
+    """Full steps cycle for ever at condition number 1e4 in unlike eigenbases; the mean is where the mean logarithm vanishes."""
+    from pyriemann.geometry import mean
+
+    torch.manual_seed(0)
+    q = torch.linalg.qr(torch.randn(2, 30, 10, 10, dtype=torch.float64))[0]
+    x = (q * torch.logspace(0, -math.log10(kappa), 10, dtype=torch.float64)) @ q.mT
+    g = spd.aim_mean(x)
+    assert float(torch.linalg.matrix_norm(spd.aim_log(g[:, None], x).mean(1)).max()) < 1e-10
+    close(g[0], torch.from_numpy(mean.mean_riemann(x[0].numpy(), tol=1e-12, maxiter=500)), 1e-8)
+    with pytest.warns(UserWarning, match="has not converged in 2 steps"):
+        spd.aim_mean(x, n_iter=2)
