@@ -366,6 +366,8 @@ def test_the_affine_invariant_mean_converges_on_widely_spread_matrices(kappa):
     x = (q * torch.logspace(0, -math.log10(kappa), 10, dtype=torch.float64)) @ q.mT
     g = spd.aim_mean(x)
     assert float(torch.linalg.matrix_norm(spd.aim_log(g[:, None], x).mean(1)).max()) < 1e-10
-    close(g[0], torch.from_numpy(mean.mean_riemann(x[0].numpy(), tol=1e-12, maxiter=500)), 1e-8)
+    close(
+        g[0], torch.from_numpy(mean.mean_riemann(x[0].numpy(), tol=1e-12, maxiter=500)), 1e-10 + 1e-14 * kappa
+    )  # digits that the inverse roots lose
     with pytest.warns(UserWarning, match="has not converged in 2 steps"):
         spd.aim_mean(x, n_iter=2)
