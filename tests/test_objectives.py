@@ -290,7 +290,8 @@ def test_a_file_of_ones_own(tmp_path, bench):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_simulated(function):
-    config = Simulated(function=function, n=None if function == "rosenbrock_residual" else 6, draws=[1, 2])
+    config = Simulated(function=function, n=None if function == "rosenbrock_residual" else 6, mu=0.5, draws=[1, 2])
+    config.check()
     one, other = (load_simulated(config, fold=f, source="simulated", root=Path(), cache=Path()) for f in config.folds())
     f = one.meta["objective"]
     assert f.minimum is not None and float(f.value(one.meta["start"])) > f.minimum
@@ -397,3 +398,18 @@ def test_band_over_runs_of_unequal_length():
     grid, mid, low, high = band(x, y)
     assert grid.tolist() == [0, 1, 2, 4]
     assert mid.tolist() == [5, 5, 5, 3] and low.tolist() == [4, 3.5, 3, 2] and high.tolist() == [7, 7, 5.5, 4]
+
+
+def test_curves_of_an_experiment(tmp_path, bench, capsys):
+    """The script draws median and band of finished cells against any budget, and says when there is nothing to draw."""
+    from scripts.curves import collect, main
+
+    words = ["method=gns", "data=log_sum_exp", "data.draws=[1,2,3]", "scale=smoke", f"out={tmp_path}"]
+    assert bench("run", *words)[0] == 0
+    (name,) = groups = collect(words, "solves", "gap")
+    ((method, runs),) = groups[name].items()
+    assert len(runs) == 3 and method == "gns" and all((np.diff(x) > 0).all() and len(x) == len(y) for x, y in runs)
+    png = tmp_path / "curves.png"
+    assert main([*words, "--x", "solves", "--png", str(png)]) == 0
+    assert png.read_bytes()[:4] == b"\x89PNG" and "| gns | 3 |" in capsys.readouterr().out
+    assert main([*words, "--y", "spam"]) == 2 and "spam" in capsys.readouterr().err

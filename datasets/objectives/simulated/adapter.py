@@ -22,11 +22,11 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     # the generator of the published experiments, so that a draw is the published one
     draw = np.random.RandomState(int(fold.removeprefix("draw")))
     n, start, metric, rows, target = config.n or 2, None, None, None, None
-    m = config.m or n
+    m, mu = config.m or n, config.mu or 1.0
     if config.function == "log_sum_exp":
         rows = np.ascontiguousarray(draw.uniform(-1, 1, (n, m)).T)  # a_i are the columns of the drawn matrix
         target, start = draw.uniform(-1, 1, m), np.ones(n)
-        objective, metric = o.LogSumExp(rows, target, config.mu), rows.T @ rows
+        objective, metric = o.LogSumExp(rows, target, mu), rows.T @ rows
         if m < n:  # singular
             metric += 1e-8 * np.eye(n)
     elif config.function == "linear_residual":
@@ -47,7 +47,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         shape=(n,),
         group=fold,
         origin="simulated",
-        fingerprint=fingerprint(config.function, config.mu, config.p, start, rows, target),
+        fingerprint=fingerprint(config.function, mu, config.p, start, rows, target),
         task=Minimum(known=True),
         card={"licence": config.licence, "source": "simulated as in the experiment; nothing is downloaded"},
         meta={"objective": objective, "start": start, "metric": metric},

@@ -17,7 +17,7 @@ class Config(DataConfig):
     function: str = option("log_sum_exp", "which one", choices=FUNCTIONS)
     n: int | None = option(None, "variables (2 for the Rosenbrock residual)", low=2)
     m: int | None = option(None, "affine functions or equations; null: as many as variables", low=1)
-    mu: float = option(1.0, "temperature of log-sum-exp", low=1e-6)
+    mu: float | None = option(None, "temperature of log-sum-exp", low=1e-6)
     p: float = option(4.0, "power of the residual norm", low=2.0)
     draws: list[int] = option(lambda: [3124], "seeds of the random numbers, one fold each")
 
@@ -35,3 +35,5 @@ class Config(DataConfig):
             raise BenchError(f"data.n={self.n}: the Rosenbrock residual has 2 variables; drop the word")
         if self.function not in ("rosenbrock", "rosenbrock_residual") and self.n is None:
             raise BenchError(f"data.n is null at this scale; give the number of variables of {self.function}")
+        if self.function == "log_sum_exp" and self.mu is None:
+            raise BenchError("data.mu is null at this scale; give the temperature of log-sum-exp")
