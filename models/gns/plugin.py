@@ -96,8 +96,9 @@ def draw(trace: Trace, minimum: float | None, title: str) -> Any:
         axes.plot(x, gap, label="f" if minimum is None else "f - f*")
         axes.plot(x, trace.gradient_norm, label="gradient norm")
         axes.grid(alpha=0.3)
+        axes.yaxis.set_major_formatter("{x:.0e}")
         if i == 0:
             axes.legend(fontsize=8)
     figure.suptitle(title)
-    figure.tight_layout()
+    figure.subplots_adjust(wspace=0.35)
     return figure

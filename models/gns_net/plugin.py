@@ -113,7 +113,7 @@ class SmallNetwork(SolverMethod):
                 axes.plot(x, curves["train_loss"], label=f"{setting:g}", linewidth=2 if setting == self.best else 1)
             axes.legend(fontsize=7, title="gamma" if self.cfg.optimizer == "gns" else "lr")
         figure.suptitle(f"{self.cfg.optimizer}, {title}")
-        figure.tight_layout()
+        figure.subplots_adjust(wspace=0.3)
         return figure
 
 

@@ -24,9 +24,13 @@ def draw(run: Run, bound: float | None, title: str) -> Any:
     if bound is not None:
         axes.axvline(bound, color="C3", linestyle="--", label=f"bound {bound:.4g}")
     axes.legend(fontsize=7)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:.0e}")
     axes = figure.add_subplot(1, 2, 2, xlabel="training error", ylabel="loss f", yscale="log")
+    axes.yaxis.set_major_formatter("{x:.0e}")
+    axes.yaxis.set_minor_formatter("")
     points = axes.scatter(error, run.loss, c=t, s=8, cmap="viridis")
     figure.colorbar(points, ax=axes, label="updates")
     figure.suptitle(title)
-    figure.tight_layout()
+    figure.subplots_adjust(wspace=0.35)
     return figure

@@ -46,9 +46,9 @@ def row(n: int, d: int, seconds: float = 8.0) -> str:
     stop = time.perf_counter() + seconds
     while time.perf_counter() < stop or len(times["pair"]) < 15:
         for name, call in candidates.items():
-            start = time.perf_counter()
+            start = time.process_time()  # of this one thread: what other programs take is no part of it
             call()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     cells = [
         f"{statistics.median(times[name]) / statistics.median(times['pair']):.2f} ({min(times[name]) / min(times['pair']):.2f})"
         for name in ("step", "curves", "plain")
@@ -60,7 +60,7 @@ def main() -> None:
     print("# Normalised logistic regression: one step beside a bare pair of matrix-vector products\n")
     print(
         "`python scripts/speed/lr_perceptron_step.py`, float64, one CPU thread, "
-        f"numpy {np.__version__}. Times over that of the pair: ratios of medians (of minima in brackets), interleaved.\n"
+        f"numpy {np.__version__}. Times over that of the pair: ratios of medians (of minima in brackets) of processor time, interleaved.\n"
     )
     print(
         "| n | d | step | step with curves | plain NumPy step | relative difference of the steps |\n|---|---|---|---|---|---|"
