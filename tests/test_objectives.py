@@ -284,6 +284,13 @@ def test_a_file_of_ones_own(tmp_path, bench):
     assert code == 2 and "data.file" in err
 
 
+@pytest.mark.parametrize(("lines", "word"), [("0.37 1:1\n1 1:2\n", "0.37"), ("1 1:1\n1 1:2\n", "one class")])
+def test_labels_that_are_no_classes_are_refused(lines, word, tmp_path):
+    (tmp_path / "y.txt").write_text(lines)
+    with pytest.raises(BenchError, match=word):
+        classification.load(Classification(name="x", set="file", file=str(tmp_path / "y.txt")), source="real", **HERE)
+
+
 # --- data sets
 # ------------------------------------------------------------------------------------------------------
 

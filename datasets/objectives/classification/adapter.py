@@ -28,6 +28,10 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     classes = np.unique(parts[0][1])
     if len(classes) < 2:
         raise BenchError(f"{config.name}: the training split has one class only; give more samples")
+    if not np.equal(np.mod(classes, 1), 0).all():
+        raise BenchError(
+            f"{config.name}: the labels hold {classes[np.mod(classes, 1) != 0][0]:g}; give whole numbers, one per class"
+        )
     parts = [(x, _labels(y, classes)) for x, y in parts]
     if config.samples:
         parts[0] = (parts[0][0][: config.samples], parts[0][1][: config.samples])
