@@ -10,7 +10,10 @@ from models.geometry.objectives.curvature import NotPositiveDefinite
 from models.geometry.objectives.trace import Trace
 from models.gns.newton import TRIALS, Problem, evaluate
 
-FLOOR = 1e-5  # smallest adaptive constant
+FLOOR = (
+    1e-5  # smallest adaptive constant of the gradient methods and of super-universal Newton, as in the released code
+)
+CUBIC_FLOOR = 1e-14  # a larger one would bound the steps of cubic Newton where f flattens out
 
 
 def gradient(problem: Problem, trace: Trace, max_iter: int, *, first: float = 1.0) -> np.ndarray:
@@ -105,7 +108,7 @@ def cubic_newton(
             trace.status = "stalled"
             return x
         x, value, g = x + h, new_value, new_g
-        level = max(level / 2, FLOOR)
+        level = max(level / 2, CUBIC_FLOOR)
         trace.record(value, g)
     trace.status = "reached" if goal.reached(value, g) else "max_iter"
     return x
