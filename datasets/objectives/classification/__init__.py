@@ -1,0 +1,1 @@
+"""Logistic and softmax regression on tables: LIBSVM files and the sets that come with scikit-learn."""

@@ -1,0 +1,1 @@
+"""Separable data by construction: the two of the large-step-size paper and random ones."""

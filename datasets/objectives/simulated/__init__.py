@@ -1,0 +1,1 @@
+"""Objectives given by a formula and a draw of random numbers."""

@@ -1,0 +1,1 @@
+"""The stochastic use of gradient-normalised smoothness: a small network trained by `models.gns.GNS`, Adam or SGD."""

@@ -1,0 +1,138 @@
+"""Cost of GNS beside the linear solves it needs. Run: python scripts/speed/gns_cost.py
+
+Log-sum-exp, n = m, mu = 1, float64, one thread. For each run of the optimiser the same calls are timed again alone, in turns
+with it: the linear solves (LAPACK Cholesky of H + lambda B and one pair of triangular solves, as often as GNS solved) and what any
+Newton method needs beside them, the oracle (Hessians, values and gradients, as often as GNS asked). The ratio
+
+    (GNS - oracle) / solves
+
+is the cost of an iteration of the method over the linear solve that it needs; GNS / (oracle + solves) is the cost of the
+whole over its parts. What is left beside both is Python's overhead and, with B != I, two triangular solves per trial for
+||g||_*. Each solve of the reference is written with scipy.linalg.cho_factor and cho_solve.
+
+The last table runs the published sizes: n = m = 1000 (mu = 1) and Chebyshev's chain, d = 1000, in seconds, beside what the
+authors' notebook printed on their machine: two machines, so these are no ratios.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+import scipy  # noqa: E402
+from scipy.linalg import cho_factor, cho_solve  # noqa: E402
+
+from datasets.objectives.simulated.adapter import load  # noqa: E402
+from datasets.objectives.simulated.config import Config  # noqa: E402
+from models.geometry.objectives.curvature import Metric  # noqa: E402
+from models.geometry.objectives.trace import Goal, Trace  # noqa: E402
+from models.gns.baselines import gradient, super_newton  # noqa: E402
+from models.gns.newton import Problem, gns  # noqa: E402
+
+SIZES = (100, 200, 400, 800)
+PRINTED = {  # seconds, outputs of the official notebook on the authors' machine
+    "log-sum-exp n = 1000, gns exact": 29.012,
+    "log-sum-exp n = 1000, gns Gauss-Newton": 83.920,
+    "log-sum-exp n = 1000, gradient in the norm B, 1000 iterations": 3.937,
+    "Chebyshev d = 1000, super-universal Newton, 100 iterations": 328.608,
+    "Chebyshev d = 1000, gns Gauss-Newton, 100 iterations": 87.134,
+}
+
+
+def problem(function: str, n: int, gap: float = 1e-8) -> Problem:
+    config = Config(name=function, function=function, n=n, mu=1.0)
+    b = load(config, fold="draw3124", source="simulated", root=Path(), cache=Path())
+    f, metric = b.meta["objective"], Metric(b.meta["metric"], n)
+    return Problem(f, b.meta["start"], metric, Goal(f.minimum, metric, gap))
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.process_time()  # of this one thread: what other programs take from the machine is no part of it
+    call()
+    return time.process_time() - start
+
+
+def cost_row(n: int, repeats: int) -> str:
+    p, trace, shifts = problem("log_sum_exp", n), Trace(), []
+    gns(p, trace, 1000, watch=lambda step, gamma, shift: shifts.append(shift))
+    f, x, metric = p.objective, p.start, p.metric.dense()
+    h, g, shift = f.hessian(x), f.gradient(x), float(np.median(shifts))
+    solve_error = np.abs(
+        f.second_order(x, "exact").solve(shift, p.metric, g) - cho_solve(cho_factor(h + shift * metric), g)
+    ).max()
+
+    def solves() -> None:
+        for _ in range(trace.n_solves):
+            cho_solve(cho_factor(h + shift * metric, lower=True, check_finite=False), g, check_finite=False)
+
+    def oracle() -> None:
+        for _ in range(trace.iterations):
+            f.hessian(x)
+        for _ in range(trace.n_evaluations):
+            f.value_and_gradient(x)
+
+    parts = {"gns": lambda: gns(p, Trace(), 1000), "oracle": oracle, "solves": solves}
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(repeats):
+        for name, call in parts.items():
+            times[name].append(seconds(call))
+
+    def ratio(of: Callable[[list[float]], float]) -> tuple[float, float]:
+        whole, other, linear = (of(times[name]) for name in ("gns", "oracle", "solves"))
+        return (whole - other) / linear, whole / (other + linear)
+
+    one, best = ratio(statistics.median), ratio(min)
+    return (
+        f"| {n} | {trace.iterations} | {trace.n_solves} | {one[0]:.2f} ({best[0]:.2f}) | {one[1]:.2f} ({best[1]:.2f}) "
+        f"| {solve_error / np.abs(g).max():.0e} |"
+    )
+
+
+def published() -> list[str]:
+    lse, chain = problem("log_sum_exp", 1000), problem("chebyshev", 1000, gap=0.0)
+    calls: list[Callable[[Trace], object]] = [
+        lambda t: gns(lse, t, 1000),
+        lambda t: gns(lse, t, 1000, curvature="gauss_newton"),
+        lambda t: gradient(lse, t, 1000),
+        lambda t: super_newton(chain, t, 100),
+        lambda t: gns(chain, t, 100, curvature="gauss_newton"),
+    ]
+    lines = []
+    for (name, printed), call in zip(PRINTED.items(), calls, strict=True):
+        trace = Trace()
+        call(trace)
+        gap = trace.value[-1] - (lse if "log" in name else chain).objective.minimum
+        lines.append(f"| {name} | {trace.iterations} | {gap:.1e} | {trace.seconds[-1]:.2f} | {printed:.1f} |")
+    return lines
+
+
+def main() -> None:
+    print("# GNS: what an iteration costs beside its linear solve\n")
+    print(
+        "`python scripts/speed/gns_cost.py`, float64, one CPU thread, "
+        f"numpy {np.__version__}, scipy {scipy.__version__}. Ratios of medians (of minima in brackets) of processor time, interleaved.\n"
+    )
+    print(
+        "| n = m | iterations | solves | (GNS - oracle) / solves | GNS / (oracle + solves) | relative error of the solve |"
+    )
+    print("|---|---|---|---|---|---|")
+    for n in SIZES:
+        print(cost_row(n, 15 if n < 400 else 5), flush=True)
+    print("\n## The published sizes\n")
+    print("| run | iterations | f - f* | seconds here | seconds printed by the authors |\n|---|---|---|---|---|")
+    print("\n".join(published()))
+
+
+if __name__ == "__main__":
+    main()
