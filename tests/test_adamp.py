@@ -12,7 +12,7 @@ from torch import nn
 from models.adamp import SGDP, AdamP
 from models.adamp.config import Config as Toy
 from models.adamp.plugin import norm_law, trajectory
-from models.adamp.projection import project, radial, rows_of
+from models.adamp.projection import project, radial, row_sums, rows_of
 
 F64 = torch.float64
 EPS = 1e-8
@@ -102,7 +102,8 @@ def test_row_sums_give_the_projection(shape):
     w, d = randn(*shape, seed=1), randn(*shape, seed=2)
     for g in (across(w, shape[0]), across(w, 1), w + 0.1 * randn(*shape, seed=4)):
         expected, view = project(w, g, d, 0.1, EPS)
-        found = radial(w, g, d, 0.1, EPS)
+        rows = [x.reshape(shape[0], -1) for x in (w, g, d, torch.empty_like(w))]
+        found = radial(row_sums(*rows), rows[0].shape[1], 0.1, EPS)
         assert [int(v) for v in found.views] == [int(view == 0), int(view == 1)]
         torch.testing.assert_close(
             d - found.shrink.view([-1] + [1] * (len(shape) - 1)) * w, expected, rtol=0, atol=1e-13

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adam import adam
 
-from models.adamp.projection import project, radial
+from models.adamp.projection import Scratch, dense, project, radial, row_sums, rows_of
 
 
 class _Projected(Optimizer):
@@ -25,7 +25,12 @@ class _Projected(Optimizer):
         for name in ("lr", "eps", "weight_decay", "delta", "wd_ratio"):
             if not defaults[name] >= 0:
                 raise ValueError(f"{name} is {defaults[name]}; it must not be negative")
+        self._scratch = Scratch()
         super().__init__(params, defaults)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._scratch = Scratch()
+        super().__setstate__(state)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
@@ -47,11 +52,11 @@ class _Projected(Optimizer):
                         self.state[p]["projected"] = torch.zeros(2, dtype=p.dtype, device=p.device)
             if not params:
                 continue
-            if group["foreach"]:
-                self._foreach(params, group)
-            else:
-                for p in params:
-                    self._single(p, group)
+            plain = [p for p in params if not (group["foreach"] and dense(p))]
+            for p in plain:
+                self._single(p, group)
+            if len(plain) < len(params):
+                self._foreach([p for p in params if group["foreach"] and dense(p)], group)
         return loss
 
     def projected_steps(self) -> dict[Tensor, tuple[int, int]]:
@@ -62,14 +67,58 @@ class _Projected(Optimizer):
         """lr times the strength of the decoupled decay of a tensor that is not projected."""
         raise NotImplementedError
 
+    _averages: tuple[str, ...] = ()
+
     def _start(self, p: Tensor) -> dict[str, Any]:
         raise NotImplementedError
 
     def _single(self, p: Tensor, group: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def _foreach(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def _advance(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
+        """Advance the averages of (weight, gradient, move, product, state ...) in `rows`, laid out alike, and write into the moves
+        what is to be added to the weights before projection and decay."""
         raise NotImplementedError
+
+    def _foreach(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        scratch = self._scratch
+        if params[0].device.type != "cpu":  # one launch for all averages
+            moves = [torch.zeros_like(p) for p in params]
+            self._advance(params, group, [self._rows(p, u, scratch) for p, u in zip(params, moves, strict=True)])
+            for p, u in zip(params, moves, strict=True):
+                rows = self._rows(p, u, scratch)
+                self._finish(p, u, row_sums(*rows[:4]) if p.dim() > 1 else None, group)
+            return
+        for p in params:  # one after the other, so that working memory stays in the cache
+            u = scratch.like(p, 0)
+            rows = self._rows(p, u, scratch)
+            u.zero_()
+            self._advance([p], group, [rows])
+            self._finish(p, u, row_sums(*rows[:4]) if p.dim() > 1 else None, group)
+
+    def _rows(self, p: Tensor, move: Tensor, scratch: Scratch) -> list[Tensor]:
+        """Weight, gradient, move, product and the averages of a parameter as (rows, n), in memory order; one dimension stays one."""
+        tensors = [p, p.grad, move, scratch.like(p, 1), *(self.state[p][name] for name in self._averages)]
+        return [rows_of(x, p) if p.dim() > 1 else x.reshape(-1) for x in tensors]  # type: ignore[arg-type]
+
+    def _finish(self, p: Tensor, move: Tensor, sums: Tensor | None, group: dict[str, Any]) -> Tensor | None:
+        """p <- (1 - decay) p + projected move. Returns c (rows, 1, ...), the projected move being move - c w."""
+        self._tick(p)
+        decay = self._decay(group) if group["weight_decay"] > 0 else 0.0
+        if sums is None:
+            if decay:
+                p.mul_(1 - decay)
+            p.add_(move)
+            return None
+        found = radial(sums, p.numel() // p.shape[0], group["delta"], group["eps"])
+        self.state[p]["projected"] += found.views
+        shrink = found.shrink.view([-1] + [1] * (p.dim() - 1))
+        keep = 1 - decay * (1 - (1 - group["wd_ratio"]) * found.views.sum()) - shrink
+        torch.addcmul(move, p, keep.to(p.dtype), out=p)
+        return shrink
+
+    def _tick(self, p: Tensor) -> None:
+        """Count a step of p, where its averages need the number."""
 
     def _apply(self, p: Tensor, d: Tensor, step: float, group: dict[str, Any]) -> Tensor:
         """p <- (1 - decay) p - step d with d projected where the test passes; returns d as it was used."""
@@ -84,22 +133,6 @@ class _Projected(Optimizer):
             p.mul_(1 - self._decay(group) * ratio)
         p.add_(d, alpha=-step)
         return d
-
-    def _apply_rows(self, p: Tensor, d: Tensor, step: float, group: dict[str, Any]) -> Tensor | None:
-        """`_apply` by row scalings; `d` may be overwritten. Returns c (rows, 1, ...), the projected update being d - c w."""
-        decay = self._decay(group) if group["weight_decay"] > 0 else 0.0
-        if p.dim() < 2:
-            if decay:
-                p.mul_(1 - decay)
-            p.add_(d, alpha=-step)
-            return None
-        assert p.grad is not None
-        found = radial(p, p.grad, d, group["delta"], group["eps"])
-        self.state[p]["projected"] += found.views
-        shrink = found.shrink.view([-1] + [1] * (p.dim() - 1))
-        keep = 1 - decay * (1 - (1 - group["wd_ratio"]) * found.views.sum()) + step * shrink
-        p.mul_(keep.to(p.dtype)).add_(d, alpha=-step)
-        return shrink
 
 
 class AdamP(_Projected):
@@ -117,8 +150,8 @@ class AdamP(_Projected):
     lr, betas, eps, weight_decay : as in `torch.optim.AdamW`
     delta : bound of the cosine test; 0 never projects
     wd_ratio : factor of the decay on projected tensors
-    foreach : True: one fused pass over all tensors for the averages, row sums for the projection; False: tensor by tensor, as
-        the equations are written, kept as the reference. Equal up to rounding.
+    foreach : True: torch's fused Adam for the averages, row sums for the projection, shared working memory; False: tensor by
+        tensor, as the equations are written, kept as the reference. Equal up to rounding.
 
     Raises
     ------
@@ -142,6 +175,8 @@ class AdamP(_Projected):
         defaults = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "delta": delta}
         super().__init__(params, {**defaults, "wd_ratio": wd_ratio, "nesterov": nesterov, "foreach": foreach})
 
+    _averages = ("exp_avg", "exp_avg_sq")
+
     def _start(self, p: Tensor) -> dict[str, Any]:
         return {"step": 0, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
 
@@ -159,27 +194,22 @@ class AdamP(_Projected):
         d = (b1 * m + (1 - b1) * g if group["nesterov"] else m) / denominator
         self._apply(p, d, group["lr"] / (1 - b1 ** state["step"]), group)
 
-    def _foreach(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        states = [self.state[p] for p in params]
-        grads = [p.grad for p in params]
-        m, v = [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states]
-        b1, b2 = group["betas"]
-        # torch's fused Adam, told to update zeros with lr = 1: they become -(bias-corrected m) / (bias-corrected root of v + eps)
-        d = [torch.zeros_like(p) for p in params]
-        device, dtype = params[0].device, torch.float32
-        counts = list(torch.tensor([float(s["step"]) for s in states], dtype=dtype, device=device).unbind())
+    def _advance(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
+        """Torch's fused Adam, told to update zeros: they become -lr d / (1 - beta1^t)."""
+        (b1, b2), steps = group["betas"], [self.state[p]["step"] for p in params]
+        w, g, moves, _, m, v = (list(x) for x in zip(*rows, strict=True))
+        counts = torch.tensor([float(t) for t in steps], device=w[0].device)
         adam(
-            d, grads, m, v, [], counts, fused=True, amsgrad=False, maximize=False,
-            beta1=b1, beta2=b2, lr=1.0, weight_decay=0.0, eps=group["eps"],
+            moves, g, m, v, [], list(counts.unbind()), fused=True, amsgrad=False, maximize=False,
+            beta1=b1, beta2=b2, lr=group["lr"], weight_decay=0.0, eps=group["eps"],
         )  # fmt: skip
-        for p, s, u in zip(params, states, d, strict=True):
-            s["step"] += 1
-            step = group["lr"]
-            if group["nesterov"]:  # b1 m + (1 - b1) g, over the same denominator
-                root = s["exp_avg_sq"].sqrt().div_(math.sqrt(1 - b2 ** s["step"])).add_(group["eps"])
-                extra = (1 - b1) / (1 - b1 ** s["step"])
-                u.mul_(b1).addcdiv_(p.grad, root, value=-extra)
-            self._apply_rows(p, u, -step, group)
+        if group["nesterov"]:  # beta1 m + (1 - beta1) g over the same denominator
+            for t, gi, u, vi in zip(steps, g, moves, v, strict=True):
+                root = vi.sqrt().div_(math.sqrt(1 - b2 ** (t + 1))).add_(group["eps"])
+                u.mul_(b1).addcdiv_(gi, root, value=-group["lr"] * (1 - b1) / (1 - b1 ** (t + 1)))
+
+    def _tick(self, p: Tensor) -> None:
+        self.state[p]["step"] += 1
 
 
 class SGDP(_Projected):
@@ -221,6 +251,8 @@ class SGDP(_Projected):
         defaults |= {"nesterov": nesterov, "eps": eps, "delta": delta, "wd_ratio": wd_ratio}
         super().__init__(params, {**defaults, "foreach": foreach, "official_parity": official_parity})
 
+    _averages = ("momentum_buffer",)
+
     def _start(self, p: Tensor) -> dict[str, Any]:
         return {"momentum_buffer": torch.zeros_like(p)}
 
@@ -236,16 +268,18 @@ class SGDP(_Projected):
         if group["official_parity"] and not group["nesterov"]:
             buffer.copy_(used)
 
-    def _foreach(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        buffers = [self.state[p]["momentum_buffer"] for p in params]
-        grads = [p.grad for p in params]
+    def _advance(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
+        _, g, moves, _, buffers = (list(x) for x in zip(*rows, strict=True))
         torch._foreach_mul_(buffers, group["momentum"])
-        torch._foreach_add_(buffers, grads, alpha=1 - group["dampening"])
-        updates = torch._foreach_add(grads, buffers, alpha=group["momentum"]) if group["nesterov"] else buffers
-        keep = group["official_parity"] and not group["nesterov"]
-        for p, d in zip(params, updates, strict=True):
-            before = p.clone() if keep and p.dim() > 1 else None
-            shrink = self._apply_rows(p, d, group["lr"], group)
-            if before is not None:
-                assert shrink is not None
-                d.sub_(before.mul_(shrink.to(p.dtype)))
+        torch._foreach_add_(buffers, g, alpha=1 - group["dampening"])
+        if group["nesterov"]:
+            torch._foreach_add_(moves, g, alpha=-group["lr"])
+        torch._foreach_add_(moves, buffers, alpha=-group["lr"] * (group["momentum"] if group["nesterov"] else 1.0))
+
+    def _finish(self, p: Tensor, move: Tensor, sums: Tensor | None, group: dict[str, Any]) -> Tensor | None:
+        parity = group["official_parity"] and not group["nesterov"] and sums is not None and group["lr"] > 0
+        before = p.clone() if parity else None
+        shrink = super()._finish(p, move, sums, group)
+        if before is not None and shrink is not None:  # the buffer keeps what was used: buffer + c w / lr
+            self.state[p]["momentum_buffer"].addcmul_(before, shrink.to(p.dtype), value=1 / group["lr"])
+        return shrink

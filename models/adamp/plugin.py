@@ -28,7 +28,7 @@ def trajectory(start: Tensor, goal: Tensor, cfg: Config) -> Tensor:
 
 
 def norm_law(path: Tensor, momentum: float, projected: bool) -> float:
-    """Largest deviation from the paper's law of the norm (equations of sections 2.3 and 2.4).
+    """Largest deviation from the paper's law of the norm.
 
     With u_t = w_{t+1} - w_t: ||w_{t+1}||^2 - ||w_t||^2 = ||u_t||^2, plus, without projection,
     2 sum_{k < t} momentum^(t - k) ||u_k||^2.

@@ -43,22 +43,44 @@ class Radial:
     views: Tensor
 
 
-def radial(w: Tensor, g: Tensor, d: Tensor, delta: float, eps: float) -> Radial:
-    """`project` without a branch on values and without temporaries of the size of w.
+def row_sums(w: Tensor, g: Tensor, d: Tensor, product: Tensor) -> Tensor:
+    """<g, w>, <w, d>, ||g||, ||w|| of each row, (4, rows); all arguments (rows, n), `product` is overwritten."""
+    sums = [torch.mul(x, w, out=product).sum(1) for x in (g, d)]
+    return torch.stack([*sums, *(torch.linalg.vector_norm(x, dim=1) for x in (g, w))])
 
-    The removed part lies along w itself, so only row sums are needed: <g, w>, <w, d>, ||g||, ||w||; those of the layer view are
-    sums over the rows. Nothing is copied from a device to the host.
+
+def radial(sums: Tensor, n: int, delta: float, eps: float) -> Radial:
+    """The decision and the effect of `project` from the `row_sums` of a tensor whose rows have n entries.
+
+    The removed part lies along w itself, so nothing else is needed; the sums of the layer view are those over the rows. There is no
+    branch on values, so nothing is copied from a device to the host.
     """
-    a, b, u = rows_of(w, w), rows_of(g, w), rows_of(d, w)
-    gw, wd = _dots(b, a), _dots(a, u)
-    gn, wn = torch.linalg.vector_norm(b, dim=1), torch.linalg.vector_norm(a, dim=1)
-    cosine = (gw / (gn.clamp_min(eps) * wn.clamp_min(eps))).abs().max()
-    channel = cosine < delta / math.sqrt(a.shape[1])
+    gw, wd, gn, wn = sums
+    channel = (gw / (gn.clamp_min(eps) * wn.clamp_min(eps))).abs().max() < delta / math.sqrt(n)
     length = torch.linalg.vector_norm(wn)
     whole = (gw.sum() / (torch.linalg.vector_norm(gn).clamp_min(eps) * length.clamp_min(eps))).abs()
-    layer = (whole < delta / math.sqrt(w.numel())) & ~channel
+    layer = (whole < delta / math.sqrt(n * len(wn))) & ~channel
     shrink = torch.where(channel, wd / (wn + eps).square(), layer * wd.sum() / (length + eps).square())
     return Radial(shrink, torch.stack([channel, layer]).to(shrink.dtype))
+
+
+class Scratch:
+    """Working memory that the tensors of a step use one after the other: it stays in the cache, and no pages are asked for anew."""
+
+    def __init__(self) -> None:
+        self._flat: dict[object, Tensor] = {}
+
+    def like(self, x: Tensor, slot: int) -> Tensor:
+        """An uninitialised tensor laid out as the dense tensor x; the same memory for the same slot."""
+        key = (slot, x.dtype, x.device)
+        if key not in self._flat or self._flat[key].numel() < x.numel():
+            self._flat[key] = torch.empty(x.numel(), dtype=x.dtype, device=x.device)
+        return self._flat[key][: x.numel()].as_strided(x.shape, x.stride())
+
+
+def dense(x: Tensor) -> bool:
+    """Whether `rows_of` gives a view of x."""
+    return x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
 
 
 def rows_of(x: Tensor, like: Tensor) -> Tensor:
@@ -66,8 +88,3 @@ def rows_of(x: Tensor, like: Tensor) -> Tensor:
     if like.dim() == 4 and not like.is_contiguous() and like.is_contiguous(memory_format=torch.channels_last):
         x = x.permute(0, 2, 3, 1)
     return x.reshape(x.shape[0], -1)
-
-
-def _dots(a: Tensor, b: Tensor) -> Tensor:
-    """Inner products of the rows of two (rows, n) tensors, (rows,); by matrix products, which need no temporary."""
-    return torch.bmm(a.unsqueeze(1), b.unsqueeze(2)).flatten()
