@@ -1,0 +1,95 @@
+"""Training augmentation and resizing by torchvision's transforms v2, and the map-style data sets that apply them.
+
+The random numbers of a sample depend on (seed of the run and epoch, index) alone: a resumed epoch, another order or another number
+of processes sees the same pictures. The training loop calls `begin_epoch(seed)`; without it augmentation is seeded by 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from bench.schema import BenchError
+from datasets.images.folders import decode
+from models.nn.torchvision_ops import cure
+
+cure()
+
+from torchvision.transforms import v2  # noqa: E402
+
+
+def augmentation(name: str, size: int) -> Any:
+    """The transform of a choice of data.augment for uint8 images (c, h, w) -> (c, size, size); None for "none"."""
+    pad = max(1, size // 8)
+    crop = v2.RandomCrop(size, padding=pad)
+    resized = v2.RandomResizedCrop(size, antialias=True)
+    return {
+        "none": None,
+        "shift": crop,
+        "crop_flip": v2.Compose([crop, v2.RandomHorizontalFlip()]),
+        "rrc_flip": v2.Compose([resized, v2.RandomHorizontalFlip()]),
+        "trivial": v2.Compose([resized, v2.RandomHorizontalFlip(), v2.TrivialAugmentWide()]),
+    }[name]
+
+
+def fixed(size: int, lazy: bool) -> Any:
+    """Evaluation: resize (for photographs of mixed size the shorter side to size / 0.875, then the central square)."""
+    if not lazy:
+        return v2.Resize((size, size), antialias=True)
+    return v2.Compose([v2.Resize(round(size / 0.875), antialias=True), v2.CenterCrop(size)])
+
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Images with labels as a map-style data set: (uint8 (c, h, w), label).
+
+    Parameters
+    ----------
+    items : array (n, c, h, w) uint8, or paths of files that are decoded when asked for
+    y : (n,) labels
+    transform : what is applied to each image; None for nothing
+    random : whether the transform draws random numbers
+    channels : 1 or 3, for files: converted
+    """
+
+    def __init__(
+        self,
+        items: np.ndarray | Sequence[Path],
+        y: np.ndarray,
+        transform: Any,
+        random: bool,
+        channels: int | None = None,
+    ) -> None:
+        self.items, self.y, self.transform, self.random, self.channels = items, y, transform, random, channels
+        self.seed = 0
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def begin_epoch(self, seed: int) -> None:
+        """Seed the random numbers of the coming epoch."""
+        self.seed = seed
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        image = torch.from_numpy(self._image(i))
+        if self.transform is None:
+            return image, int(self.y[i])
+        if not self.random:
+            return self.transform(image), int(self.y[i])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed((self.seed * 0x9E3779B97F4A7C15 + i) % 2**63)
+            return self.transform(image), int(self.y[i])
+
+    def _image(self, i: int) -> np.ndarray:
+        item = self.items[i]
+        if isinstance(item, np.ndarray):
+            return item
+        try:
+            return decode(item, self.channels)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise BenchError(f"{item} cannot be decoded ({error}); data.verify=full finds all such files") from None

@@ -1,0 +1,1 @@
+"""A scale-invariant objective in the plane, from several starts."""

@@ -1,0 +1,1 @@
+"""Supervised image classification: head, normalisation, optimiser and backbone are independent choices."""

@@ -1,0 +1,85 @@
+"""The networks behind the names of method.backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.schema import BenchError
+from models.image_classifier.config import TRANSFORMERS
+from models.image_classifier.norms import factory
+from models.nn import convnets
+from models.nn.torchvision_ops import cure
+
+if TYPE_CHECKING:
+    from models.image_classifier.config import Config
+
+
+class Transformer(nn.Module):
+    """A vision transformer of timm without its classifier: images (N, C, H, W) -> features (N, D)."""
+
+    normalised: tuple[str, ...] = ()
+
+    def __init__(self, name: str, channels: int, size: int) -> None:
+        super().__init__()
+        cure()  # timm imports torchvision
+        import timm
+
+        options: dict[str, Any] = {"num_classes": 0, "in_chans": channels, "img_size": size}
+        if size < 64:  # 16-pixel patches would leave nothing to attend to
+            options |= {"patch_size": 2, "window_size": 4} if name.startswith("swin") else {"patch_size": 4}
+        self.net = timm.create_model(name, pretrained=False, **options)
+        self.features = self.net.num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+def backbone(cfg: Config, shape: tuple[int, ...]) -> nn.Module:
+    """The network of `cfg` for images of `shape` (C, H, W); its output has `features` columns.
+
+    Weights come from cfg.weights where given: a state dict of the same network, read without executing anything.
+    """
+    name, channels, size = cfg.backbone or "small_cnn", shape[0], shape[-1]
+    net: nn.Module
+    if name in TRANSFORMERS:
+        net = Transformer(TRANSFORMERS[name], channels, size)
+    else:
+        make = factory(cfg.norm or "bn_relu", cfg.groups or 32)
+        if name in ("small_cnn", "preact_resnet"):
+            kind = convnets.SmallCNN if name == "small_cnn" else convnets.PreactResNet
+            net = kind(channels, make, **({"width": cfg.width} if cfg.width else {}))
+        else:
+            deep = name == "resnet50_d"
+            stem = cfg.stem or ("cifar" if size <= 64 else "deep" if deep else "imagenet")
+            block, blocks = (
+                (convnets.BasicBlock, (2, 2, 2, 2)) if name == "resnet18" else (convnets.Bottleneck, (3, 4, 6, 3))
+            )
+            net = convnets.ResNet(channels, make, block, blocks, stem, deep, cfg.width or 64)
+    if cfg.weights:
+        target = net.net if isinstance(net, Transformer) else net
+        convnets.load_weights(target, read_weights(cfg.weights), cfg.weights, ("fc.", "head.", "head_dist."))
+    return net
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """A state dict from a local file: tensors only (`weights_only`), nothing in the file is executed."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise BenchError(f"method.weights={path} is no file; name a state dict written by torch.save")
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise BenchError(
+            f"method.weights={path} cannot be read as tensors ({type(error).__name__}); it is damaged, or it holds objects, which "
+            "are not loaded: save the state dict alone"
+        ) from None
+    for wrapper in ("state_dict", "model", "teacher"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+        raise BenchError(f"method.weights={path} holds no state dict; save the one of the backbone")
+    return {k.removeprefix("module."): v for k, v in state.items()}

@@ -1,0 +1,133 @@
+"""Choices of the image classifier; imports nothing heavy.
+
+Heads, normalisations and optimisers are tables: a paper's folder joins by one line that names its factory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench.schema import BenchError, DataConfig, TrainConfig, option
+
+HEADS = {  # name: factory(features, n_out, cfg) -> module from features (N, D) to scores (N, n_out)
+    "linear": "models.image_classifier.heads:linear",
+    "cosine": "models.image_classifier.heads:cosine",
+}
+NORMS = {  # name: the module that holds its layers
+    "bn_relu": "models.image_classifier.norms",
+    "gn_relu": "models.image_classifier.norms",
+    "evonorm_b0": "models.evonorm.layers",
+    "evonorm_s0": "models.evonorm.layers",
+}
+OPTIMISERS = {  # name: factory(parameter groups, cfg) -> torch optimiser of the Euclidean parameters
+    "sgd": "models.image_classifier.optimisers:sgd",
+    "sgdp": "models.adamp.recipe:sgdp",
+    "adam": "models.image_classifier.optimisers:adam",
+    "adamw": "models.image_classifier.optimisers:adamw",
+    "adamp": "models.adamp.recipe:adamp",
+}
+MANIFOLDS: dict[str, str] = {}  # manifold that a head's weights declare: factory(parameters, cfg) -> torch optimiser
+CONVNETS = ("small_cnn", "preact_resnet", "resnet18", "resnet50", "resnet50_d")
+TRANSFORMERS = {  # backbone: its name in timm
+    "vit_s16": "vit_small_patch16_224",
+    "vit_b16": "vit_base_patch16_224",
+    "deit_s16": "deit_small_patch16_224",
+    "deit3_s16": "deit3_small_patch16_224",
+    "swin_t": "swin_tiny_patch4_window7_224",
+}
+
+
+@dataclass
+class Config(TrainConfig):
+    """Image classifier: backbone, normalisation-activation, head and optimiser by choice."""
+
+    backbone: str | None = option(
+        None, "network up to the features; null: small_cnn", choices=(*CONVNETS, *TRANSFORMERS)
+    )
+    stem: str | None = option(
+        None,
+        "first layers of a ResNet; null: cifar up to 64 pixels, else imagenet (deep in resnet50_d)",
+        choices=("cifar", "imagenet", "deep"),
+    )
+    width: int | None = option(
+        None, "channels of the first stage; null: small_cnn 32, preact_resnet 16, ResNets 64", low=1
+    )
+    norm: str | None = option(
+        None,
+        "normalisation and activation of a convolutional network, everywhere; null: bn_relu (transformers keep LayerNorm)",
+        choices=tuple(NORMS),
+    )
+    groups: int | None = option(None, "groups of gn_relu and evonorm_s0, lowered to a divisor; null: 32", low=1)
+    head: str = option("linear", "from features to class scores", choices=tuple(HEADS))
+    scale: float = option(25.0, "factor of the cosines of the cosine head", low=0.0)
+    optimiser: str = option("sgd", "of all Euclidean parameters", choices=tuple(OPTIMISERS))
+    batch: int | None = option(None, "images per optimiser step, over all devices together", low=1)  # type: ignore[assignment]
+    accumulate: int = option(1, "parts in which a batch is computed, for batches that do not fit into memory", low=1)
+    lr: float | None = option(None, "step size after warm-up; null: 0.1", low=0.0)
+    lr_batch: int | None = option(
+        None, "batch that lr is meant for: lr is scaled linearly to method.batch; null: as given", low=1
+    )
+    schedule: str | None = option(
+        None, "of the step size, after warm-up; null: cosine", choices=("cosine", "constant", "step")
+    )
+    lr_end: float = option(0.0, "cosine: last step size, as a share of lr", low=0.0, high=1.0)
+    step_epochs: int = option(30, "step: the step size falls to a tenth every so many epochs", low=1)
+    warmup_epochs: float | None = option(None, "linear warm-up from a hundredth of lr (epochs); null: none", low=0.0)
+    momentum: float = option(0.9, "of sgd and sgdp", low=0.0, high=0.999)
+    nesterov: bool = option(False, "of sgd, sgdp and adamp")
+    betas: list[float] = option(lambda: [0.9, 0.999], "of adam, adamw and adamp")
+    weight_decay: float | None = option(None, "coupled in sgd and adam, decoupled in the others; null: 0", low=0.0)
+    decay_all: bool = option(True, "decay also tensors of one dimension: biases, scales of normalisations")
+    delta: float = option(0.1, "bound of the cosine test of sgdp and adamp", low=0.0)
+    wd_ratio: float = option(0.1, "factor of the decay of projected tensors, sgdp and adamp", low=0.0, high=1.0)
+    clip: float | None = option(None, "largest norm of the gradient; null: not clipped", low=0.0)
+    label_smoothing: float | None = option(
+        None, "share of the target spread over all classes; null: none", low=0.0, high=0.99
+    )
+    ema: float | None = option(
+        None, "decay of the moving average of weights, which is then what is tested", low=0.0, high=1.0
+    )
+    channels_last: bool = option(False, "memory layout of images and convolutions: the usual one on GPUs")
+    weights: str | None = option(
+        None, "file with a state dict of the backbone (torch.save, tensors only) to start from; null: random"
+    )
+    select: str = option(
+        "last", "weights that are tested: last epoch's, or lowest validation loss", choices=("best", "last")
+    )
+    official_parity: bool = option(
+        False, "follow the authors' code where it differs (sgdp: the momentum buffer is projected, too)"
+    )
+
+    plugin: ClassVar[str] = "models.image_classifier.plugin:ImageClassifier"
+    accepts: ClassVar[tuple[str, ...]] = ("image",)
+    margin: ClassVar[float] = 0.1
+
+    def parts(self) -> tuple[str, ...]:
+        paths = [HEADS[self.head], NORMS[self.norm or "bn_relu"], OPTIMISERS[self.optimiser], *MANIFOLDS.values()]
+        folders = dict.fromkeys(path.split(".")[1] for path in paths)
+        return tuple(f for f in folders if f not in ("image_classifier", "nn", "geometry"))
+
+    def fits(self, data: DataConfig) -> str | None:
+        if (why := super().fits(data)) or self.backbone not in TRANSFORMERS:
+            return why
+        size = data.shape()[1] if hasattr(data, "shape") else 224
+        return (
+            f"{self.backbone} takes images of 32 pixels or more, and {data.name} has {size}" if 0 < size < 32 else None
+        )
+
+    def check(self) -> None:
+        if self.batch is None:
+            raise BenchError("method.batch is null: give it a value or an entry under `at`")
+        if self.batch % self.accumulate:
+            raise BenchError(f"method.accumulate={self.accumulate} must divide method.batch={self.batch}")
+        if self.backbone in TRANSFORMERS and (self.norm or self.width or self.stem):
+            raise BenchError(
+                f"method.norm, width and stem are for convolutional networks; {self.backbone} keeps LayerNorm, leave them null"
+            )
+        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
+            raise BenchError(f"method.betas={self.betas} must be two numbers in [0, 1)")
+        if self.nesterov and self.optimiser not in ("sgd", "sgdp", "adamp"):
+            raise BenchError(f"method.nesterov is for sgd, sgdp and adamp, not for {self.optimiser}; set it to false")
+        if self.ema is not None and self.ema >= 1:
+            raise BenchError("method.ema=1 never takes a new weight; use a decay below 1, e.g. 0.999")
