@@ -154,6 +154,24 @@ def test_no_gradient_through_the_frame_and_one_through_the_points():
     assert torch.isfinite(x.grad).all() and x.grad.abs().max() > 0
 
 
+def test_pieces_of_a_large_batch_give_the_same_numbers(monkeypatch):
+    """Calls of B clouds each equal one call of B |F|, except where batch statistics are taken: then there is one call."""
+    from models.geometry import frames
+
+    seen = []
+
+    def spy(p):
+        seen.append(len(p))
+        return torch.tanh(p).sum(1)
+
+    x = clouds()
+    whole = FrameAveraging(spy)(x)
+    monkeypatch.setattr(frames, "POINTS_PER_CALL", 1)
+    assert (FrameAveraging(spy)(x) - whole).abs().max() < 1e-14 and seen == [48] + [6] * 8
+    net = nn.BatchNorm1d(20).double().train()
+    assert frames._clouds_per_call(net, x) is None and frames._clouds_per_call(net.eval(), x) == 6
+
+
 def test_group_average_converges_and_is_not_exact():
     """The Monte-Carlo mean over O(3) has the error of a Monte-Carlo mean; the frame average has none."""
     torch.manual_seed(0)

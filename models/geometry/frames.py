@@ -125,6 +125,46 @@ def from_frames(frames: Frames, y: Tensor, centred: bool = False) -> Tensor:
     return z.reshape(shape)
 
 
+POINTS_PER_CALL = 4096  # on a CPU: what a few hundred features of a point leave of the cache
+
+
+def _clouds_per_call(backbone: Callable[..., Tensor], x: Tensor) -> int | None:
+    """Framed clouds of one call of the backbone; None for all of them.
+
+    A GPU takes all at once. On a CPU arrays beyond the cache are slower than the same work in pieces of the size of the
+    input, so large batches are cut; never below the batch itself, nor where batch statistics are being taken.
+    """
+    if x.device.type != "cpu":
+        return None
+    modules = backbone.modules() if isinstance(backbone, nn.Module) else []
+    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in modules):
+        return None
+    return max(len(x), POINTS_PER_CALL // x.shape[1])
+
+
+def _in_calls(
+    backbone: Callable[..., Tensor],
+    count: int | None,
+    points: Tensor,
+    vectors: Sequence[Tensor],
+    features: Mapping[str, Tensor],
+) -> Tensor:
+    """backbone(points, *vectors, **features) in calls of `count` rows."""
+    if count is None or count >= len(points):
+        return backbone(points, *vectors, **features)
+    cuts = range(0, len(points), count)
+    return torch.cat(
+        [
+            backbone(
+                points[i : i + count],
+                *(v[i : i + count] for v in vectors),
+                **{k: f[i : i + count] for k, f in features.items()},
+            )
+            for i in cuts
+        ]
+    )
+
+
 def average_over(
     backbone: Callable[..., Tensor],
     frames: Frames,
@@ -135,12 +175,12 @@ def average_over(
     equivariant: bool,
     positions: bool,
 ) -> Tensor:
-    """Mean over given frames of f(g^-1 x) or g f(g^-1 x), by one call of `backbone` on a batch of B |F|."""
+    """Mean over given frames of f(g^-1 x) or g f(g^-1 x), on a batch of B |F| framed clouds."""
     size, d = frames.rotation.shape[1], x.shape[-1]
     points = to_frames(frames, x).flatten(0, 1)
     turned = [to_frames(frames, v, centred=False).flatten(0, 1) for v in vectors]
     copies = {k: v.repeat_interleave(size, 0) for k, v in features.items()}
-    y = backbone(points, *turned, **copies)
+    y = _in_calls(backbone, _clouds_per_call(backbone, x), points, turned, copies)
     y = y.reshape(len(x), size, *y.shape[1:])
     if not equivariant:
         return y.mean(1)
@@ -156,8 +196,9 @@ def average_over(
 class EuclideanFrameAveraging(nn.Module):
     """backbone(x, *vectors, **features) made invariant or equivariant under E(d), SE(d), O(d) or SO(d).
 
-    The backbone is called once on all frames of all clouds (a batch of B |F|). `x` (B, n, d) are positions; `vectors`
-    (B, ..., d) turn and do not move (velocities, normals); `features` have a leading batch axis and do not change. Where
+    The backbone sees all frames of all clouds as one batch of B |F| (on a CPU a large one in pieces of at least B).
+    `x` (B, n, d) are positions; `vectors` (B, ..., d) turn and do not move (velocities, normals); `features` have a leading
+    batch axis and do not change. Where
     mode is "equivariant" the backbone's output (B, ..., k d) is read as k vectors, which turn back and, with `positions`,
     move back. After a call `degenerate` (B,) marks the clouds whose frame is not unique.
 
