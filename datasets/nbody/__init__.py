@@ -1,0 +1,1 @@
+"""Charged particles of the n-body experiments of EGNN and frame averaging, regenerated exactly."""

@@ -1,0 +1,1 @@
+"""Six analytic surface families with exact normals and curvature."""

@@ -1,0 +1,1 @@
+"""Clouds drawn from scanned shapes and meshes of the data root; one shape held out per fold."""

@@ -1,0 +1,1 @@
+"""Graph classification with networks averaged over permutation frames: the EXP experiment of frame averaging."""

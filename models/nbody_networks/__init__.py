@@ -1,0 +1,1 @@
+"""Networks on charged particles: the loop behind frame_averaging (FA-GNN), gnn and egnn."""
