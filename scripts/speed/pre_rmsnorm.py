@@ -145,7 +145,8 @@ def main() -> None:
     lines = [
         "# Pre-RMSNorm and Pre-CRMSNorm: time over Pre-LN",
         "",
-        f"`{' '.join(['python scripts/speed/pre_rmsnorm.py', *sys.argv[1:]])}`, float32, CPU, {args.threads} thread(s), torch {torch.__version__}.",
+        f"`{' '.join(['python scripts/speed/pre_rmsnorm.py', *sys.argv[1:]])}`, "
+        f"float32, CPU, {args.threads} thread(s), torch {torch.__version__}.",
         "Ratios of medians (of minima); below 1 is faster than LayerNorm, or than the original model.",
         "",
         f"## The norm alone, (batch, {TOKENS}, {WIDTH}), forward",
@@ -176,9 +177,10 @@ def main() -> None:
 
 
 WHY = [
-    "The model without norms does strictly less work than the others, so that its ratios above 1 are noise of the machine, and a ratio that",
-    "is no farther from 1 than these shows no difference. A norm is a small share of a ViT-S on a CPU, where matrix products",
-    "take nearly all of the time, so that no norm can save much. CRMSNorm needs a second reduction, and rows of 383 entries are not aligned.",
+    "The model without norms does strictly less work than the others, so that its ratios above 1 are noise of the machine, and a ratio",
+    "that is no farther from 1 than these shows no difference. A norm is a small share of a ViT-S on a CPU, where matrix products",
+    "take nearly all of the time, so that no norm can save much. CRMSNorm needs a second reduction, its rows of 383 entries",
+    "are not aligned.",
     "The paper's reductions of 1 % to 10 % are of GPUs in half precision, where norms are a larger share; none was timed here.",
 ]
 
