@@ -227,13 +227,14 @@ def _parts(record: dict[str, Any]) -> tuple[str, ...]:
 
 def _of_data(record: dict[str, Any], done: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """(where, citation): of the data config, and DOIs that only the cards of the bundles know."""
-    from bench.registry import config_class
+    from bench.choices import typed
 
     name = record["data"]
-    try:
-        text = str(config_class("data", _use("data", record)).citation)
-    except BenchError:
-        text = ""
+    try:  # the choices count: one folder may read several published data sets
+        chosen = {"name": name, "use": _use("data", record), **record["identity"]["data"][2]}
+        text = str(typed("data", chosen, record["scale"]).citation)
+    except (BenchError, KeyError):  # a row of choices that are gone: what the folder says of all its data
+        text = _class_citation(record)
     yield "its config", text
     known = {doi.lower() for doi in DOI.findall(text)}
     for r in sorted((r for r in done if r["data"] == name), key=lambda r: str(r["key"])):
@@ -242,6 +243,15 @@ def _of_data(record: dict[str, Any], done: Iterable[dict[str, Any]]) -> Iterator
                 known.add(doi.lower())
                 title = (r.get("data_config") or {}).get("dataset") or name
                 yield "the card of its bundle", f"data: Data set {title}, doi {doi}"
+
+
+def _class_citation(record: dict[str, Any]) -> str:
+    from bench.registry import config_class
+
+    try:
+        return str(config_class("data", _use("data", record)).citation)
+    except BenchError:
+        return ""
 
 
 def _harness(done: list[dict[str, Any]]) -> Entry:
