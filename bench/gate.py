@@ -61,11 +61,11 @@ def gate(words: Sequence[str], say: Callable[[str], None] = print) -> list[str]:
 
 
 def _exact_claims(records: list[dict[str, Any]], ran: set[str]) -> list[str]:
-    """Identity and deterministic claims whose cells are all in this run must hold, or be a finding that the card states."""
+    """Identity, self and deterministic claims whose cells are all in this run must hold, or be a finding that the card states."""
     broken = []
     for name, card in cards().items():
         for claim in card.get("claims") or []:
-            if claim["gate"] != "identity" and not claim.get("deterministic"):
+            if claim["gate"] not in ("identity", "self") and not claim.get("deterministic"):
                 continue
             if not methods_of(claim) <= ran:
                 continue
