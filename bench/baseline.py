@@ -94,11 +94,11 @@ def compare(record: dict[str, Any], accepted: dict[str, dict[str, Any]]) -> list
         seen.add(name)
         row = accepted.get(name)
         old = (row["value"], row["tolerance"]) if row else (None, None)
-        drifts.append(Drift(name, m["metric"], old[0], m["value"], old[1], record["command"]))
+        drifts.append(Drift(name, m["metric"], old[0], m["value"], old[1], record.get("command") or ""))
     prefix = row_id(record, "")
     for name, row in accepted.items():
         if name.startswith(prefix) and name not in seen:
-            drifts.append(Drift(name, row["metric"], row["value"], None, row["tolerance"], record["command"]))
+            drifts.append(Drift(name, row["metric"], row["value"], None, row["tolerance"], record.get("command") or ""))
     return drifts
 
 

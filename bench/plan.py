@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import importlib
@@ -263,6 +264,58 @@ def _compose(words: tuple[str, ...]) -> dict[str, Any]:
     return {str(k): v for k, v in out.items()}
 
 
+def _composed(words: Sequence[str]) -> dict[str, Any]:
+    """What Hydra composes of these words (tested to be equal), with one call of Hydra for all methods and data sets.
+
+    Methods and data sets are files that fill their own group only (`registry.vet`), so their sections are read as they are
+    and fields are set on them; Hydra needs a tenth of a second for each combination, and an account of all claims has hundreds.
+    """
+    parsed = parse(words)
+    own = [o.key_or_group.partition(".")[0] in ("method", "data") for o in parsed]
+    picks = {
+        o.key_or_group: o.value() for o, mine in zip(parsed, own, strict=True) if mine and "." not in o.key_or_group
+    }
+    method = picks.get("method")
+    data = picks.get("data") or (default_data(method) if isinstance(method, str) else None)
+    if (
+        not isinstance(method, str)
+        or not isinstance(data, str)
+        or any("${" in w for w in words)
+        or "defaults" in raw("data", data)
+    ):
+        return _compose(tuple(words))
+    out = dict(_compose(tuple(w for w, mine in zip(words, own, strict=True) if not mine)))
+    out |= {"method": _file("method", method), "data": _file("data", data)}
+    for o, mine in zip(parsed, own, strict=True):
+        if mine and "." in o.key_or_group:
+            *steps, last = o.key_or_group.split(".")
+            place = out
+            for step in steps:
+                place = place.setdefault(step, {})
+                if not isinstance(place, dict):
+                    return _compose(tuple(words))  # Hydra's sentence about it
+            value = o.value()
+            both = isinstance(value, dict) and isinstance(place.get(last), dict)
+            place[last] = {**place[last], **value} if both else value
+    return out
+
+
+def _file(group: str, name: str) -> dict[str, Any]:
+    """A fresh copy of an option's file as Hydra reads it: its YAML has numbers such as 1e-3."""
+    require_option(group, name)
+    path = options(group)[name]
+    return copy.deepcopy(_read(path, path.stat().st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=1024)
+def _read(path: Path, stamp: int) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    section = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    assert isinstance(section, dict)
+    return {str(k): v for k, v in section.items() if k != "defaults"}
+
+
 def _section(group: str, name: str) -> dict[str, Any]:
     require_option(group, name)
     return _compose((f"{group}={name}",))[group] or {}
@@ -270,7 +323,7 @@ def _section(group: str, name: str) -> dict[str, Any]:
 
 def _cells(words: list[str], download: bool) -> list[Cell]:
     plain = [w for w in words if key(w) in AXES]
-    cfg = dict(_compose(tuple(w for w in words if key(w) not in AXES and not key(w).startswith("hydra"))))
+    cfg = dict(_composed([w for w in words if key(w) not in AXES and not key(w).startswith("hydra")]))
     for o in parse(plain):
         cfg[o.key_or_group] = o.value()
     if not cfg.get("data"):
