@@ -51,15 +51,14 @@ class _Geodesic(Optimizer):
             for p in group["params"]:
                 if p.grad is not None:
                     dtype = torch.promote_types(p.dtype, torch.float32)
-                    s = self._move(p, p.mT.to(dtype), p.grad.mT.to(dtype), group)
-                    if again:
-                        official = group.get("official_parity", False)
-                        s = torch.linalg.qr(s)[0] if official else grassmann.reorthonormalise(s)
-                    p.copy_(s.mT)
+                    w = p.to(dtype).contiguous()  # p itself, unless it is in half precision
+                    self._move(p, w, p.grad.to(dtype), group, again)
+                    if w is not p:
+                        p.copy_(w)
         return loss
 
-    def _move(self, p: Tensor, s: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
-        """The frame after the geodesic step, from frame and Euclidean gradient (..., D, k)."""
+    def _move(self, p: Tensor, w: Tensor, g: Tensor, group: dict[str, Any], again: bool) -> None:
+        """The geodesic step of w (..., k, D) in place, g its Euclidean gradient; `again`: re-orthonormalise."""
         raise NotImplementedError
 
 
@@ -100,18 +99,20 @@ class GrassmannSGD(_Geodesic):
             params, {**defaults, "official_momentum": official_momentum, "official_parity": official_parity}
         )
 
-    def _move(self, p: Tensor, s: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
-        if not group["momentum"]:
-            return grassmann.exp(s, grassmann.tangent(s, g), -group["lr"])
-        state = self.state[p]
-        d = g.clone() if "momentum_buffer" not in state else g + group["momentum"] * state["momentum_buffer"].mT
-        h = grassmann.tangent(s, d)
-        if group["official_momentum"]:
-            moved, kept = grassmann.exp(s, h, -group["lr"]), d
-        else:
-            moved, kept = grassmann.exp_and_transport(s, h, -group["lr"])
-        state["momentum_buffer"] = kept.mT.contiguous()
-        return moved
+    def _move(self, p: Tensor, w: Tensor, g: Tensor, group: dict[str, Any], again: bool) -> None:
+        d, carried = g.contiguous(), None
+        if group["momentum"]:
+            state = self.state[p]
+            if "momentum_buffer" in state:
+                state["momentum_buffer"].mul_(group["momentum"]).add_(g)
+            else:
+                state["momentum_buffer"] = g.clone(memory_format=torch.contiguous_format)
+            d = state["momentum_buffer"]
+            carried = None if group["official_momentum"] else d
+        official = group["official_parity"]
+        grassmann.step_(w, d, -group["lr"], carried, clean=again and not official)
+        if again and official:
+            w.copy_(torch.linalg.qr(w.mT)[0].mT)
 
 
 class GrassmannAdam(_Geodesic):
@@ -138,19 +139,20 @@ class GrassmannAdam(_Geodesic):
             raise ValueError(f"eps is {eps}; it must not be negative")
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "reorth_step": reorth_step})
 
-    def _move(self, p: Tensor, s: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
+    def _move(self, p: Tensor, w: Tensor, g: Tensor, group: dict[str, Any], again: bool) -> None:
         state, (b1, b2) = self.state[p], group["betas"]
-        h = grassmann.tangent(s, g)
+        s = w.mT
+        h = grassmann.tangent(s, g.mT)
         if not state:
-            state.update(step=0, exp_avg=torch.zeros_like(h.mT), exp_avg_sq=h.new_zeros(h.shape[:-2]))
+            state.update(step=0, exp_avg=torch.zeros_like(w), exp_avg_sq=w.new_zeros(w.shape[:-2]))
         state["step"] += 1
         state["exp_avg_sq"].mul_(b2).add_(h.square().sum((-2, -1)), alpha=1 - b2)
         m = grassmann.tangent(s, b1 * state["exp_avg"].mT + (1 - b1) * h)
         root = (state["exp_avg_sq"] / (1 - b2 ** state["step"])).sqrt()
         time = -group["lr"] / (1 - b1 ** state["step"]) / (root + group["eps"])
         moved, m = grassmann.exp_and_transport(s, m, time)
-        state["exp_avg"] = m.mT.contiguous()
-        return moved
+        state["exp_avg"].copy_(m.mT)
+        w.copy_((grassmann.reorthonormalise(moved) if again else moved).mT)
 
 
 def optimiser(params: list[Tensor], cfg: Config) -> Optimizer:
