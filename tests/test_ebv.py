@@ -83,10 +83,10 @@ def test_optimal_where_the_optimum_is_known():
     assert 1 - 1e-6 <= optimality(generate(6, 3, steps=1500)) < 1.01
 
 
-def test_lower_than_the_released_recursion_gets():
-    """100 vectors in 50 dimensions below .12, which the recursion does not reach; seeds give different bases, one seed the same."""
+def test_fewer_steps_than_the_released_recursion():
+    """100 vectors in 50 dimensions below .12, in a fifth of the recursion's steps; seeds give different bases, one seed the same."""
     a = generate(100, 50, 0.12)
-    assert a.reached and a.steps < 400 and a.coherence <= 0.12
+    assert a.reached and a.steps < 100 < official(100, 50, 0.12, steps=500).steps and a.coherence <= 0.12
     assert torch.equal(a.vectors, generate(100, 50, 0.12).vectors)
     assert not torch.equal(a.vectors, generate(100, 50, 0.12, seed=1).vectors)
 
@@ -104,7 +104,10 @@ def test_objective_and_gradient_are_those_of_autograd_for_every_slice():
 
 
 def test_released_recursion():
-    """The card's cases: reached or not, and the maximum; slices change it by rounding only. Absolute values: -v coincides with v."""
+    """Reached or not, and the maximum; slices change it by rounding only. Absolute values: -v coincides with v.
+
+    Whether .12 is reached for 100 vectors in 50 dimensions depends on the step size: 1e-3 (as released) does, 1e-2 does not.
+    """
     easy = official(100, 20, 0.3, lr=1e-2, steps=4000)
     assert easy.reached and easy.steps < 200 and easy.coherence <= 0.3 + SLACK
     start = normalize(randn(100, 20, seed=42, dtype=torch.float32), dim=1)
@@ -113,6 +116,7 @@ def test_released_recursion():
     assert abs(sliced.coherence - easy.coherence) < 1e-3
     hard = official(100, 50, 0.12, lr=1e-2, steps=600)
     assert not hard.reached and hard.coherence > 0.12 + SLACK
+    assert official(100, 50, 0.12, lr=1e-3, steps=1500).reached
     orthogonal = official(100, 100, 0.005, steps=1000)
     gram = orthogonal.vectors @ orthogonal.vectors.T
     assert orthogonal.reached and float((gram - torch.eye(100)).abs().max()) <= 0.005 + SLACK + 1e-6

@@ -403,6 +403,14 @@ def test_state_survives_saving():
         close(whole.weight, torn.weight, 1e-14)
 
 
+def test_gradients_that_are_not_finite_are_refused():
+    w = nn.Parameter(frames().mT.clone())
+    w.grad = torch.full_like(w, math.nan)
+    for cls in (GrassmannSGD, GrassmannAdam):
+        with pytest.raises(ValueError, match="not finite; lower the step size"):
+            cls([w], lr=0.1).step()
+
+
 def test_bad_optimisers():
     w = nn.Parameter(frames().mT.clone())
     for make, text in (

@@ -108,6 +108,8 @@ def _functions(gram: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor, Tensor]
             f.diagonal(dim1=-2, dim2=-1).add_(1)
         quotient = time * sinc
     else:
+        if not bool(x.isfinite().all()):
+            raise ValueError("a direction or time on the Grassmann manifold is not finite; lower the step size")
         w, v = torch.linalg.eigh(gram)
         angles = time[..., 0] * w.clamp_min(0).sqrt()
         parts = torch.stack([angles.cos(), time[..., 0] * torch.sinc(angles / torch.pi)])
