@@ -134,7 +134,8 @@ def generate(
 def pack(n: int, d: int, max_cos: float | None, generator: torch.Generator, steps: int) -> Basis:
     """Adam on the sum of squared excesses of |<v_i, v_j>| over a level, for n > d; rows normalised after each step.
 
-    With `max_cos` the level lies a little below it (never below the bound) and the first basis that reaches it is returned. Without,
+    With `max_cos` the level lies a little below it (never below the bound), the step size shrinks by a third after 20 steps without
+    a gain, and the first basis that reaches max_cos is returned. Without,
     the level follows the coherence down, the step size falls to zero, and the best basis on the way is returned. The start is a
     tight frame, which spreads the n vectors evenly over the d directions: their mean squared cosine is the Welch bound's.
     """
@@ -144,16 +145,18 @@ def pack(n: int, d: int, max_cos: float | None, generator: torch.Generator, step
     least = lower_bound(n, d)
     m, s = torch.zeros_like(v), torch.zeros_like(v)
     rate, b1, b2 = 0.2 / d**0.5, 0.9, 0.99
-    best, lowest = v, 2.0
+    best, lowest, gained = v, 2.0, 0
     for step in range(1, steps + 1):
         gram = v @ v.T
         gram.fill_diagonal_(0)
         top = float(gram.abs().amax())
         if top < lowest:
-            best, lowest = v.clone(), top
+            best, lowest, gained = v.clone(), top, step
+        elif max_cos is not None and step - gained >= 20:
+            rate, gained = rate * 2 / 3, step
         if max_cos is not None and top <= max_cos:
             return Basis(best, step - 1, True)
-        level = max(least, 0.97 * max_cos if max_cos is not None else 0.9 * top)
+        level = max(least, 0.995 * max_cos if max_cos is not None else 0.9 * top)
         g = torch.nn.functional.hardshrink(gram, level)
         g -= level * g.sign()  # excess with its sign
         g = g @ v

@@ -76,11 +76,10 @@ class ImageClassifier(LightningMethod):
         """Spread and separation of the test features; accuracy of a linear probe on classes that were not learned."""
         net.eval()
         z, y = feature_quality.embed(net.features, bundle.test, device)
-        out = [
+        out = [Metric("separation", feature_quality.separation(z, y), "none", "1")]
+        if int(y.bincount().max()) > 1:  # else no two features share a class
             # higher: the claim that features which keep their variety inside a class transfer better
-            Metric("variability", feature_quality.variability(z, y), "higher", "degree"),
-            Metric("separation", feature_quality.separation(z, y), "none", "1"),
-        ]
+            out.append(Metric("variability", feature_quality.variability(z, y), "higher", "degree"))
         if other := bundle.meta.get("transfer"):
             train, test = (feature_quality.embed(net.features, other[part], device) for part in ("train", "test"))
             out.append(Metric("linear_probe", feature_quality.linear_probe(train, test)))
