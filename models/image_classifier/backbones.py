@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +39,29 @@ class Transformer(nn.Module):
         return self.net(x)
 
 
+class Flat(nn.Module):
+    """No network: the features are the entries of the input, (N, ...) -> (N, D)."""
+
+    normalised: tuple[str, ...] = ()
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.features = math.prod(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
 def backbone(cfg: Config, shape: tuple[int, ...]) -> nn.Module:
-    """The network of `cfg` for images of `shape` (C, H, W); its output has `features` columns.
+    """The network of `cfg` for images of `shape` (C, H, W) or vectors (D,); its output has `features` columns.
 
     Weights come from cfg.weights where given: a state dict of the same network, read without executing anything.
     """
-    name, channels, size = cfg.backbone or "small_cnn", shape[0], shape[-1]
+    name, channels, size = cfg.backbone or ("small_cnn" if len(shape) == 3 else "none"), shape[0], shape[-1]
     net: nn.Module
-    if name in TRANSFORMERS:
+    if name == "none":
+        net = Flat(shape)
+    elif name in TRANSFORMERS:
         net = Transformer(TRANSFORMERS[name], channels, size)
     else:
         make = factory(cfg.norm or "bn_relu", cfg.groups or 32)

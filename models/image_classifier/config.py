@@ -13,6 +13,8 @@ from bench.schema import BenchError, DataConfig, TrainConfig, option
 HEADS = {  # name: factory(features, n_out, cfg) -> module from features (N, D) to scores (N, n_out)
     "linear": "models.image_classifier.heads:linear",
     "cosine": "models.image_classifier.heads:cosine",
+    "grassmann": "models.gcr.head:grassmann_head",
+    "equiangular": "models.ebv.head:equiangular",
 }
 NORMS = {  # name: the module that holds its layers
     "bn_relu": "models.image_classifier.norms",
@@ -27,7 +29,9 @@ OPTIMISERS = {  # name: factory(parameter groups, cfg) -> torch optimiser of the
     "adamw": "models.image_classifier.optimisers:adamw",
     "adamp": "models.adamp.recipe:adamp",
 }
-MANIFOLDS: dict[str, str] = {}  # manifold that a head's weights declare: factory(parameters, cfg) -> torch optimiser
+MANIFOLDS = {  # manifold that a head's weights declare: factory(parameters, cfg) -> torch optimiser, in the folder of that head
+    "grassmann": "models.gcr.optim:optimiser",
+}
 CONVNETS = ("small_cnn", "preact_resnet", "resnet18", "resnet50", "resnet50_d")
 TRANSFORMERS = {  # backbone: its name in timm
     "vit_s16": "vit_small_patch16_224",
@@ -43,7 +47,9 @@ class Config(TrainConfig):
     """Image classifier: backbone, normalisation-activation, head and optimiser by choice."""
 
     backbone: str | None = option(
-        None, "network up to the features; null: small_cnn", choices=(*CONVNETS, *TRANSFORMERS)
+        None,
+        "network up to the features; null: small_cnn for images, none for vectors, which are features already",
+        choices=(*CONVNETS, *TRANSFORMERS, "none"),
     )
     stem: str | None = option(
         None,
@@ -60,7 +66,27 @@ class Config(TrainConfig):
     )
     groups: int | None = option(None, "groups of gn_relu and evonorm_s0, lowered to a divisor; null: 32", low=1)
     head: str = option("linear", "from features to class scores", choices=tuple(HEADS))
-    scale: float = option(25.0, "factor of the cosines of the cosine head", low=0.0)
+    scale: float = option(25.0, "factor of the cosines of the cosine and grassmann heads", low=0.0)
+    subspace_dim: int = option(8, "grassmann: dimension of the subspace of each class", low=1)
+    grassmann_optimiser: str = option("sgd", "of subspaces: Riemannian SGD or Adam", choices=("sgd", "adam"))
+    grassmann_lr: float | None = option(
+        None, "step size of subspaces after warm-up, on the schedule of the others; null: that of the others", low=0.0
+    )
+    reorth_step: int = option(5, "subspaces: steps from one re-orthonormalisation of the bases to the next", low=1)
+    gcr_official_momentum: bool | None = option(
+        None,
+        "subspaces: Euclidean momentum that is never transported, as in the authors' code; null: as official_parity",
+    )
+    basis: str = option(
+        "equiangular", "equiangular: the fixed class vectors", choices=("equiangular", "random", "simplex")
+    )
+    basis_dim: int | None = option(None, "equiangular: dimension of the class vectors; null: number of classes", low=1)
+    max_cos: float | None = option(
+        None, "equiangular: |cosine| that no pair of class vectors exceeds; null: as low as found", low=0.0, high=1.0
+    )
+    basis_seed: int = option(42, "equiangular: seed of the generator, the same for every fold and seed", low=0)
+    basis_steps: int = option(4000, "equiangular: steps of the generator at most", low=1)
+    temperature: float = option(0.07, "equiangular: divisor of the cosines", low=1e-6)
     optimiser: str = option("sgd", "of all Euclidean parameters", choices=tuple(OPTIMISERS))
     batch: int | None = option(None, "images per optimiser step, over all devices together", low=1)  # type: ignore[assignment]
     accumulate: int = option(1, "parts in which a batch is computed, for batches that do not fit into memory", low=1)
@@ -95,22 +121,32 @@ class Config(TrainConfig):
     select: str = option(
         "last", "weights that are tested: last epoch's, or lowest validation loss", choices=("best", "last")
     )
+    feature_metrics: bool = option(
+        False,
+        "measure the features: angle within classes, separation, and a linear probe where the data have other classes",
+    )
     official_parity: bool = option(
-        False, "follow the authors' code where it differs (sgdp: the momentum buffer is projected, too)"
+        False,
+        "follow the authors' code where it differs (sgdp: the momentum buffer is projected, too; grassmann: momentum, signs of the QR "
+        "decomposition; equiangular: the released generator)",
     )
 
     plugin: ClassVar[str] = "models.image_classifier.plugin:ImageClassifier"
-    accepts: ClassVar[tuple[str, ...]] = ("image",)
+    accepts: ClassVar[tuple[str, ...]] = ("image", "embedding")
     margin: ClassVar[float] = 0.1
 
     def parts(self) -> tuple[str, ...]:
-        paths = [HEADS[self.head], NORMS[self.norm or "bn_relu"], OPTIMISERS[self.optimiser], *MANIFOLDS.values()]
+        paths = [HEADS[self.head], NORMS[self.norm or "bn_relu"], OPTIMISERS[self.optimiser]]
         folders = dict.fromkeys(path.split(".")[1] for path in paths)
         return tuple(f for f in folders if f not in ("image_classifier", "nn", "geometry"))
 
     def fits(self, data: DataConfig) -> str | None:
-        if (why := super().fits(data)) or self.backbone not in TRANSFORMERS:
+        if why := super().fits(data):
             return why
+        if data.kind == "embedding" and (self.backbone or "none") != "none":
+            return f"{self.name} puts {self.backbone} before its head, and {data.name} has vectors; set method.backbone=none"
+        if self.backbone not in TRANSFORMERS:
+            return None
         size = data.shape()[1] if hasattr(data, "shape") else 224
         return (
             f"{self.backbone} takes images of 32 pixels or more, and {data.name} has {size}" if 0 < size < 32 else None
@@ -121,6 +157,10 @@ class Config(TrainConfig):
             raise BenchError("method.batch is null: give it a value or an entry under `at`")
         if self.batch % self.accumulate:
             raise BenchError(f"method.accumulate={self.accumulate} must divide method.batch={self.batch}")
+        if self.backbone == "none" and (self.norm or self.width or self.stem):
+            raise BenchError(
+                "method.norm, width and stem are for convolutional networks; method.backbone=none has no layers"
+            )
         if self.backbone in TRANSFORMERS and (self.norm or self.width or self.stem):
             raise BenchError(
                 f"method.norm, width and stem are for convolutional networks; {self.backbone} keeps LayerNorm, leave them null"
@@ -129,5 +169,11 @@ class Config(TrainConfig):
             raise BenchError(f"method.betas={self.betas} must be two numbers in [0, 1)")
         if self.nesterov and self.optimiser not in ("sgd", "sgdp", "adamp"):
             raise BenchError(f"method.nesterov is for sgd, sgdp and adamp, not for {self.optimiser}; set it to false")
+        if self.nesterov and self.head == "grassmann":
+            raise BenchError("method.nesterov is not defined for subspaces (method.head=grassmann); set it to false")
+        if self.official_parity and self.head == self.basis == "equiangular" and self.max_cos is None:
+            raise BenchError(
+                "method.max_cos is null: the released generator (official_parity) runs until it is reached, give it"
+            )
         if self.ema is not None and self.ema >= 1:
             raise BenchError("method.ema=1 never takes a new weight; use a decay below 1, e.g. 0.999")

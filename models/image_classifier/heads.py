@@ -1,7 +1,8 @@
 """Heads: features (N, D) -> class scores (N, n_out). A head of a paper lives in that paper's folder and joins by the table HEADS.
 
 A head whose weights live on a manifold says so as every module does, `manifolds = {parameter name: manifold}`, and the table MANIFOLDS
-names their optimiser. `after_average()`, where a module has it, is called whenever its weights were averaged.
+names their optimiser. `after_average()`, where a module has it, is called whenever its weights were averaged. A head may
+have `measure(bundle) -> list[Metric]` and `draw() -> figure`, which become part of the row.
 """
 
 from __future__ import annotations

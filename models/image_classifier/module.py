@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Network(nn.Module):
-    """Images (N, C, H, W), uint8 -> scores (N, n_out): normalised by channel, then backbone, then head.
+    """Images (N, C, H, W), uint8, or vectors (N, D) -> scores (N, n_out): normalised by channel, then backbone, then head.
 
     `mean` and `std` are in units of `white`, the value of a white pixel.
     """
@@ -47,6 +47,8 @@ class Network(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(N, D) after the backbone."""
+        if x.dim() == 2:  # vectors come as they are to be used
+            return self.backbone(x.to(self.mean.dtype))
         z = (x.to(self.mean.dtype) - self.mean) / self.std
         return self.backbone(z.contiguous(memory_format=self.layout))
 

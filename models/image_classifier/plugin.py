@@ -11,6 +11,7 @@ from bench.schema import Arrays, BenchError, Bundle, LightningMethod, Metric, Re
 from models.image_classifier.backbones import backbone
 from models.image_classifier.config import HEADS, TRANSFORMERS, Config
 from models.image_classifier.module import Network, Training
+from models.nn import feature_quality
 
 
 class ImageClassifier(LightningMethod):
@@ -25,8 +26,10 @@ class ImageClassifier(LightningMethod):
         return None
 
     def build(self, bundle: Bundle, cfg: Config) -> Training:
-        if len(bundle.shape) != 3:
-            raise BenchError(f"images have the shape {bundle.shape}; (channels, height, width) is needed")
+        if len(bundle.shape) not in (1, 3):
+            raise BenchError(
+                f"samples have the shape {bundle.shape}; (channels, height, width) or (features,) is needed"
+            )
         body = backbone(cfg, bundle.shape)
         head = load_object(HEADS[cfg.head])(body.features, bundle.n_out, cfg)
         meta = bundle.meta
@@ -58,9 +61,29 @@ class ImageClassifier(LightningMethod):
             result.metrics.append(Metric("mode_gap", self.module.mode_gap(few.to(ctx.device)), "lower", "logit"))
         result.metrics += self._norm_growth(net)
         result.metrics += self._projected()
+        tested: Any = net if self.module.average is None else self.module.average.module
+        if hasattr(tested.head, "measure"):
+            result.metrics += tested.head.measure(bundle)
+        if hasattr(tested.head, "draw"):
+            ctx.save_figure("head", tested.head.draw())
+        if self.cfg.feature_metrics:
+            result.metrics += self._features(tested, bundle, ctx.device)
         if result.metrics:
             self._draw(ctx)
         return result
+
+    def _features(self, net: Network, bundle: Bundle, device: str) -> list[Metric]:
+        """Spread and separation of the test features; accuracy of a linear probe on classes that were not learned."""
+        net.eval()
+        z, y = feature_quality.embed(net.features, bundle.test, device)
+        out = [Metric("separation", feature_quality.separation(z, y), "none", "1")]
+        if int(y.bincount().max()) > 1:  # else no two features share a class
+            # higher: the claim that features which keep their variety inside a class transfer better
+            out.append(Metric("variability", feature_quality.variability(z, y), "higher", "degree"))
+        if other := bundle.meta.get("transfer"):
+            train, test = (feature_quality.embed(net.features, other[part], device) for part in ("train", "test"))
+            out.append(Metric("linear_probe", feature_quality.linear_probe(train, test)))
+        return out
 
     def _norm_growth(self, net: Network) -> list[Metric]:
         """||w_end|| / ||w_start|| - 1 of convolutions that a normalisation follows, but for the first, which sees raw images: mean."""

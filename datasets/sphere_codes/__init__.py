@@ -1,0 +1,1 @@
+"""Requests for nearly orthogonal unit vectors: how many, in what dimension, how nearly."""

@@ -1,0 +1,1 @@
+"""Vectors whose classes are random subspaces, with noise: simulated, with known truth."""
