@@ -1,0 +1,1 @@
+"""Pairs of a point cloud and its rotated copy."""

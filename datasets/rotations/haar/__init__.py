@@ -1,0 +1,1 @@
+"""Rotation matrices themselves: the auto-encoding test."""

@@ -1,0 +1,1 @@
+"""Joint positions of a moving skeleton, for inverse kinematics."""

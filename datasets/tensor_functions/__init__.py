@@ -1,0 +1,1 @@
+"""Functions of vectors with a known symmetry that a constant breaks: inertia tensors and cosine similarities."""

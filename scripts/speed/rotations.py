@@ -1,0 +1,128 @@
+"""Speed of the rotation maps against SciPy's batched Rotation. Run: python scripts/speed/rotations.py
+
+float64, one thread, the same arrays: raw parameters to matrices and matrices to parameters, at several batch sizes. SciPy's side makes
+its Rotation object and reads the result, as a user would. Maps that SciPy has not (6D, 5D) stand against its nearest one, from_matrix
+of the same matrices. Candidates run interleaved after a warm-up; ratios of medians (of minima), with the largest difference of results.
+The last column is forward and backward over forward of our map, which SciPy has no counterpart of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
+
+import torch
+from scipy import __version__ as scipy_version
+from scipy.spatial.transform import Rotation
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from models.geometry import rotations as rot  # noqa: E402
+
+
+def interleaved(candidates: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
+    """Seconds per call; candidates take turns for about `seconds` in all, with at least 7 calls each."""
+    for f in candidates.values():
+        f()
+        f()
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    stop = time.perf_counter() + seconds
+    while time.perf_counter() < stop or len(next(iter(times.values()))) < 7:
+        for name, f in candidates.items():
+            start = time.perf_counter()
+            f()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def tasks(n: int) -> dict[str, tuple[Callable[[], torch.Tensor], Callable[[], object], torch.Tensor | None]]:
+    """Name -> (ours, SciPy's, our differentiable input or None); both sides have their arguments ready in their own type."""
+    g = torch.Generator().manual_seed(n)
+    q, v, e = (torch.randn(n, k, generator=g, dtype=torch.float64) for k in (4, 3, 3))
+    r = rot.haar(n, g)
+    m = r + 0.1 * torch.randn(n, 3, 3, generator=g, dtype=torch.float64)
+    six, five = rot.six_d_inverse(r), rot.five_d_inverse(r)
+    qs, vs, es, rs, ms = (a.numpy() for a in (q[:, [1, 2, 3, 0]].contiguous(), v, e[:, [0, 2, 1]].contiguous(), r, m))
+    return {
+        "quaternion to matrix": (lambda: rot.quaternion(q), lambda: Rotation.from_quat(qs).as_matrix(), q),
+        "rotation vector to matrix": (lambda: rot.rotation_vector(v), lambda: Rotation.from_rotvec(vs).as_matrix(), v),
+        "Euler angles to matrix": (lambda: rot.euler(e), lambda: Rotation.from_euler("XZY", es).as_matrix(), e),
+        "nearest rotation (SVD)": (lambda: rot.procrustes(m), lambda: Rotation.from_matrix(ms).as_matrix(), m),
+        "6D to matrix": (lambda: rot.six_d(six), lambda: Rotation.from_matrix(rs).as_matrix(), six),
+        "5D to matrix": (lambda: rot.five_d(five), lambda: Rotation.from_matrix(rs).as_matrix(), five),
+        "matrix to quaternion": (
+            lambda: rot.quaternion_inverse(r)[:, [1, 2, 3, 0]],
+            lambda: Rotation.from_matrix(rs).as_quat(canonical=True),
+            None,
+        ),
+        "matrix to rotation vector": (
+            lambda: rot.rotation_vector_inverse(r),
+            lambda: Rotation.from_matrix(rs).as_rotvec(),
+            None,
+        ),
+        "matrix to Euler angles": (
+            lambda: rot.euler_inverse(r)[:, [0, 2, 1]],
+            lambda: Rotation.from_matrix(rs).as_euler("XZY"),
+            None,
+        ),
+    }
+
+
+def rows(n: int, seconds: float) -> list[str]:
+    out = []
+    for name, (ours, peer, x) in tasks(n).items():
+        gap = float((ours() - torch.as_tensor(peer())).abs().max())
+        candidates: dict[str, Callable[[], object]] = {"ours": ours, "scipy": peer}
+        if x is not None:
+            x.requires_grad_()
+
+            def forward(f: Callable[[], torch.Tensor] = ours) -> torch.Tensor:
+                with torch.no_grad():
+                    return f()
+
+            candidates["ours"] = forward
+            candidates["both"] = lambda f=ours, x=x: torch.autograd.grad(f().sum(), x)
+        t = interleaved(candidates, seconds)
+
+        def ratio(a: str, b: str, t: dict[str, list[float]] = t) -> str:
+            return f"{statistics.median(t[a]) / statistics.median(t[b]):.2f} ({min(t[a]) / min(t[b]):.2f})"
+
+        both = ratio("both", "ours") if "both" in t else ""
+        out.append(f"| {n} | {name} | {ratio('ours', 'scipy')} | {gap:.0e} | {both} | {len(t['ours'])} |")
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0, help="time per line of the table")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 10000], help="rotations per batch")
+    parser.add_argument("--no-write", action="store_true", help="print only, leave rotations.md alone")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    lines = [
+        "# Rotation maps: time over SciPy's batched Rotation",
+        "",
+        f"`python scripts/speed/rotations.py`, float64, CPU, 1 thread, torch {torch.__version__}, SciPy {scipy_version}.",
+        "Ratios of medians (of minima); below 1 is faster than SciPy. 6D and 5D, which SciPy has not, stand against its from_matrix.",
+        "",
+        "| batch | map | ours / SciPy | largest difference | forward and backward / forward | calls |",
+        "|---|---|---|---|---|---|",
+    ]
+    for n in args.sizes:
+        lines += rows(n, args.seconds)
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if not args.no_write:
+        Path(__file__).with_suffix(".md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
