@@ -202,11 +202,11 @@ def _experiments(picks: dict[str, str]) -> list[tuple[str, list[str]]]:
         own = dict(entry) if isinstance(entry, dict) else {"name": entry}
         name = own.pop("name", "")
         extra = [f"{k}={_text(v)}" for k, v in ((suite.get("overrides") or {}) | own).items()]
-        out.append((name, check_overrides(extra)))
         if name not in options("experiment"):
             raise BenchError(
                 f"suite {picks['suite']} names the experiment {name}, which is missing{did_you_mean(name, options('experiment'))}"
             )
+        out.append((name, check_overrides([f"experiment={name}", *extra])[1:]))  # its methods have the fields
     return out
 
 
