@@ -264,6 +264,14 @@ def test_method_tunes_and_reports(tmp_path):
     assert {"discovered", "equivariance_error_o2xy", "residual_o3"} <= m.keys()
 
 
+@pytest.mark.parametrize("method", ["soft_equivariance", "soft_none", "soft_rpp", "soft_mlp"])
+def test_networks_that_can_learn_beat_the_mean_target(tmp_path, method):
+    """After eight epochs less than nine tenths of the mean predictor's squared error is left; O(3) cannot have that."""
+    assert run(tmp_path, f"method={method}")["unexplained"] < 0.9
+    if method == "soft_equivariance":
+        assert run(tmp_path, "method=soft_emlp")["unexplained"] > 1.0
+
+
 def test_hard_network_has_no_error_after_training(tmp_path):
     m = run(tmp_path, "method=soft_emlp", "method.group=o2xy")
     assert m["equivariance_error_o2xy"] < 1e-4 < 0.01 < m["equivariance_error_o2yz"]

@@ -88,22 +88,25 @@ class _Quaternion(Function):
 
     @staticmethod
     def forward(ctx, q):
-        w, x, y, z = q.reshape(-1, 4).mT.contiguous().unbind(0)  # every entry is read several times
+        c = q.reshape(-1, 4).mT.contiguous()  # every entry is read several times
+        w, x, y, z = c.unbind(0)
         square = (w * w).addcmul_(x, x).addcmul_(y, y).addcmul_(z, z).clamp_min_(TINY * TINY)
-        s = 2.0 / square
-        x2, y2, z2 = x * s, y * s, z * s
-        xx, yy, zz = x * x2, y * y2, z * z2
-        r = q.new_empty(len(w), 3, 3)
-        p, t = torch.empty_like(w), torch.empty_like(w)
-        for i, j, a, a2, b2 in ((0, 1, x, y2, z2), (2, 0, x, z2, y2), (1, 2, y, z2, x2)):
-            torch.mul(a, a2, out=p)
-            torch.mul(w, b2, out=t)
-            torch.sub(p, t, out=r[:, i, j])
-            torch.add(p, t, out=r[:, j, i])
-        for i, a, b in ((0, yy, zz), (1, xx, zz), (2, xx, yy)):
-            torch.sub(1.0 - a, b, out=r[:, i, i])
+        c.mul_(square.rsqrt().mul_(math.sqrt(2.0)))  # of length sqrt 2, which takes the factor 2 out of every entry
+        xx, yy, zz = (c[1:] * c[1:]).unbind(0)
+        wx, wy, wz = (w * c[1:]).unbind(0)
+        xy, xz = (x * c[2:]).unbind(0)
+        yz = y * z
+        flat = q.new_empty(len(w), 9)
+        r = flat.unbind(-1)
+        for p, t, low, high in ((xy, wz, 1, 3), (xz, wy, 6, 2), (yz, wx, 5, 7)):
+            torch.sub(p, t, out=r[low])
+            torch.add(p, t, out=r[high])
+        xx.neg_().add_(1.0)
+        torch.sub(xx, zz, out=r[4])
+        torch.sub(xx, yy, out=r[8])
+        torch.sub(yy.neg_().add_(1.0), zz, out=r[0])
         square = square.view(q.shape[:-1])
-        r = r.view(*q.shape[:-1], 3, 3)
+        r = flat.view(*q.shape[:-1], 3, 3)
         ctx.save_for_backward(q, square)
         return r
 
@@ -158,8 +161,10 @@ def quaternion_inverse(r: Tensor) -> Tensor:
 
 def rotation_vector(v: Tensor) -> Tensor:
     """exp [v]_x, rotation by |v| about v: (..., 3) -> (..., 3, 3). Smooth at 0."""
-    angle = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
-    return quaternion(torch.cat([torch.cos(angle / 2), 0.5 * torch.sinc(angle / (2 * math.pi)) * v], -1))
+    half = (0.5 * torch.linalg.vector_norm(v, dim=-1, keepdim=True)).clamp_min(
+        TINY
+    )  # sin h / h = 1 there, and below it
+    return quaternion(torch.cat([torch.cos(half), v * (0.5 * torch.sin(half) / half)], -1))
 
 
 def rotation_vector_inverse(r: Tensor) -> Tensor:
