@@ -65,6 +65,9 @@ def judge(name: str, card: dict[str, Any], claim: dict[str, Any], records: list[
         f"python bench/run.py experiment={claim['experiment']}",
         False,
     )
+    if claim["gate"] == "parity":
+        number = next(n for n in card["numbers"] if n["id"] == claim["number"])
+        base = replace(base, printed=f"{printed(number)} ({number['id']})", table=card["tables"][number["table"]])
     found = _rows(claim, records)
     if not found:
         return replace(base, why="no rows of its experiment; the command makes them")
@@ -313,8 +316,6 @@ def _parity(
     interval = f", 95 % interval {s.ci[0]:.4g} to {s.ci[1]:.4g}" if s.ci else ""
     base = replace(
         base,
-        printed=printed(number),
-        table=card["tables"][number["table"]],
         ours=f"{s.mean:.4g} {number['unit']}{interval}",
     )
     if scale != "paper":
