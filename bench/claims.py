@@ -92,7 +92,8 @@ def judge(name: str, card: dict[str, Any], claim: dict[str, Any], records: list[
 
 
 def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, str, list[dict[str, Any]]] | None:
-    """(scale, origin, records) of the experiment's cells at the largest scale for which all methods of the claim have rows.
+    """(scale, origin, records) of the experiment's cells at the largest scale for which all methods of the claim have rows,
+    and the same ones: a run at a larger scale that is under way does not hide what is known at a smaller one.
 
     `ours`, `baselines` and `data` of a claim name a preset, or a variant as the tables do: `gbw_rbn (theta=0.5)`.
     """
@@ -104,13 +105,17 @@ def _rows(claim: dict[str, Any], records: list[dict[str, Any]]) -> tuple[str, st
         records = [r for r in records if variant_name(r, "data") == claim["data"]]
     if {variant_name(r) for r in records} != needed:
         return None
+    partial = None
     for scale in [claim["scale"]] if claim.get("scale") else reversed(SCALES):
         keys = experiment_keys(claim["experiment"], scale, frozenset(r["seed"] for r in records))
         for origin in ("real", "simulated", "synthetic_twin"):
             rows = [r for r in records if r["key"] in keys and r["origin"] == origin]
-            if {variant_name(r) for r in rows} == needed:
+            if {variant_name(r) for r in rows} != needed:
+                continue
+            if origin != "synthetic_twin" and not lacking(claim, rows, scale):
                 return scale, origin, rows
-    return None
+            partial = partial or (scale, origin, rows)
+    return partial
 
 
 @functools.cache

@@ -443,3 +443,15 @@ def test_the_committed_account_is_that_of_the_committed_rows(tmp_path):
     records = list(store.all_records(tmp_path))
     assert not [r for r in records if isinstance(r, BenchError)]
     assert claims.markdown(records) == (ROOT / "results" / "REPRODUCTION.md").read_text()
+
+
+def test_a_larger_run_under_way_does_not_hide_a_finished_smaller_one():
+    better = {
+        "gbw_rbn": lambda i: 0.6 + 0.011 * i,
+        "spdnet": lambda i: 0.5 + 0.01 * i,
+        "mdm": lambda i: 0.4 + 0.013 * i,
+    }
+    paper = [r for r in records(scale="paper", **better) if not (r["method"] == "mdm" and r["fold"] == "S07")]
+    assert verdict(0, paper).verdict == "inconclusive"
+    both = verdict(0, paper + records(scale="reduced", **better))
+    assert both.verdict == "reproduced" and "[reduced scale" in both.why
