@@ -70,7 +70,10 @@ def _exact_claims(records: list[dict[str, Any]], ran: set[str]) -> list[str]:
             if not methods_of(claim) <= ran:
                 continue
             verdict = claims.judge(name, card, claim, records)
-            if verdict.verdict in ("not attempted", "inconclusive"):  # inconclusive: not all of its cells are in this run
+            if verdict.verdict in (
+                "not attempted",
+                "inconclusive",
+            ):  # inconclusive: not all of its cells are in this run
                 continue
             if verdict.verdict != claim.get("expected", "reproduced"):
                 broken.append(

@@ -33,20 +33,20 @@ def values(rec: dict) -> dict[str, float]:
 # ---------------------------------------------------------------------------------------------- trainer=ddp
 
 
-def write_softmax(folder: Path) -> None:
-    """A package `smalllab`: softmax regression without batch statistics, on 31 samples: batches of 8, 8, 8 and an uneven 7."""
+def write_tinysoft(folder: Path) -> None:
+    """A package `smalllab`: logistic regression without batch statistics, on 31 samples: batches of 8, 8, 8 and an uneven 7."""
     base = folder / "smalllab"
-    for sub in ("models/softmax", "datasets/blobs", "conf/method", "conf/data"):
+    for sub in ("models/tinysoft", "datasets/blobs", "conf/method", "conf/data"):
         (base / sub).mkdir(parents=True)
-    for sub in ("", "models", "models/softmax", "datasets", "datasets/blobs"):
+    for sub in ("", "models", "models/tinysoft", "datasets", "datasets/blobs"):
         (base / sub / "__init__.py").write_text("")
-    (base / "models/softmax/config.py").write_text(
+    (base / "models/tinysoft/config.py").write_text(
         "from dataclasses import dataclass\nfrom typing import ClassVar\nfrom bench.schema import TrainConfig\n"
         "@dataclass\nclass Config(TrainConfig):\n    dropout: float = 0.0\n"
-        "    plugin: ClassVar[str] = 'smalllab.models.softmax.plugin:Softmax'\n"
+        "    plugin: ClassVar[str] = 'smalllab.models.tinysoft.plugin:Softmax'\n"
         "    accepts: ClassVar[tuple[str, ...]] = ('points',)\n"
     )
-    (base / "models/softmax/plugin.py").write_text(
+    (base / "models/tinysoft/plugin.py").write_text(
         "import torch\nfrom bench.schema import LightningMethod\nfrom models.nn.classifier import Classifier\n"
         "class Softmax(LightningMethod):\n    def build(self, bundle, cfg):\n"
         "        net = torch.nn.Sequential(torch.nn.Dropout(cfg.dropout), torch.nn.Linear(2, bundle.n_out)).double()\n"
@@ -64,17 +64,17 @@ def write_softmax(folder: Path) -> None:
         "    c, card = Arrays(x[61:], y[61:]), {'licence': 'none'}\n"
         "    return Bundle('points', a, b, c, 3, (2,), fold, 'simulated', fingerprint(x, y), card=card)\n"
     )
-    (base / "conf/method/softmax.yaml").write_text(
-        "defaults:\n  - override /data@_global_.data: blobs\nname: softmax\nbatch: 8\nprecision: '64'\n"
+    (base / "conf/method/tinysoft.yaml").write_text(
+        "defaults:\n  - override /data@_global_.data: blobs\nname: tinysoft\nbatch: 8\nprecision: '64'\n"
         "at:\n  smoke: {epochs: 3}\n  reduced: {epochs: 3}\n  paper: {epochs: 3}\n"
     )
     (base / "conf/data/blobs.yaml").write_text("name: blobs\n")
 
 
 def test_two_processes_give_the_numbers_of_one(tmp_path):
-    write_softmax(tmp_path)
+    write_tinysoft(tmp_path)
     env = {"PYTHONPATH": str(tmp_path)}
-    words = ["plugins=[smalllab]", "method=softmax", "seed=[0,1]", "trainer.threads=1"]
+    words = ["plugins=[smalllab]", "method=tinysoft", "seed=[0,1]", "trainer.threads=1"]
     one = command(*words, f"out={tmp_path / 'one'}", env=env)
     two = command(*words, "trainer=ddp", "trainer.accelerator=cpu", f"out={tmp_path / 'two'}", env=env)
     assert one.returncode == 0 and two.returncode == 0, one.stderr + two.stdout + two.stderr
@@ -84,7 +84,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
         assert a[seed]["key"] == b[seed]["key"]
         assert values(a[seed]) == pytest.approx(values(b[seed]), abs=1e-9)
         scores = [
-            np.load(tmp_path / n / "cells/softmax/blobs" / a[seed]["key"] / "predictions.npz")["y_score"]
+            np.load(tmp_path / n / "cells/tinysoft/blobs" / a[seed]["key"] / "predictions.npz")["y_score"]
             for n in ("one", "two")
         ]
         assert np.abs(scores[0] - scores[1]).max() < 1e-9 and np.ptp(scores[0]) > 0.1
@@ -148,7 +148,7 @@ def test_a_deadline_ends_a_cell_with_a_checkpoint(tmp_path):
 
 
 def smalllab(folder: Path, monkeypatch) -> None:
-    write_softmax(folder)
+    write_tinysoft(folder)
     monkeypatch.syspath_prepend(str(folder))
     for name in [m for m in sys.modules if m.startswith("smalllab")]:
         del sys.modules[name]
@@ -167,7 +167,7 @@ def test_a_resumed_run_draws_the_same_random_numbers(tmp_path, monkeypatch):
     smalllab(tmp_path, monkeypatch)
     curves = []
     for name, extra in (("whole", []), ("cut", ["deadline=0"])):
-        words = ["method=softmax", "method.dropout=0.5", "method.epochs=5", f"out={tmp_path / name}", *extra]
+        words = ["method=tinysoft", "method.dropout=0.5", "method.epochs=5", f"out={tmp_path / name}", *extra]
         cell = plan.expand(words)[0]
         assert until_done(cell) == (["done"] if name == "whole" else ["stopped"] * 4 + ["done"])
         curves.append(dict(np.load(cell.folder / "curves.npz")))
@@ -180,23 +180,23 @@ def test_a_resumed_run_draws_the_same_random_numbers(tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["junk", "other code"])
 def test_a_checkpoint_that_cannot_be_trusted_is_set_aside(tmp_path, monkeypatch, damage, capsys):
     smalllab(tmp_path, monkeypatch)
-    cell = plan.expand(["method=softmax", f"out={tmp_path}", "deadline=0"])[0]
+    cell = plan.expand(["method=tinysoft", f"out={tmp_path}", "deadline=0"])[0]
     assert cells.run(cell)[0] == "stopped"
     if damage == "junk":
         (cell.folder / "last.ckpt").write_bytes(b"junk")
     else:
         monkeypatch.setattr("bench.provenance.code_fp", lambda *_: "another")
-    again = plan.expand(["method=softmax", f"out={tmp_path}"])[0]
+    again = plan.expand(["method=tinysoft", f"out={tmp_path}"])[0]
     outcome, rec = cells.run(again)
     assert outcome == "done" and rec["epochs"] == 3 and "starts over" in capsys.readouterr().out
     assert len(np.load(cell.folder / "curves.npz")["train_loss.step"]) == 3
 
 
 def test_a_deadline_is_one_for_all_cells_and_has_its_exit_code(tmp_path):
-    write_softmax(tmp_path)
+    write_tinysoft(tmp_path)
     done = command(
         "plugins=[smalllab]",
-        "method=softmax",
+        "method=tinysoft",
         "seed=[0,1]",
         "deadline=0",
         f"out={tmp_path}",
