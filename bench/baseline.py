@@ -19,10 +19,13 @@ PATH = ROOT / "results" / "baseline.csv"
 HEADER = ("id", "method", "data", "origin", "scale", "fold", "seed", "metric", "value", "tolerance", "better", "unit")
 # more than this share may not move unseen, however much seeds differ: the gate reruns the same seed
 CAP = {"fraction": 0.1}
-# a smoke cell has few test samples and few steps: machines that round differently may flip some of them
+# a smoke cell has few test samples and few steps: one that flips is not a regression
 FLOOR = {"fraction": 0.05}
 RELATIVE_FLOOR = 0.05  # of the value, for other units
-EXACT = 1e-9  # of the value: what rounding on another machine may do to a deterministic number
+EXACT = 1e-6  # of the value: how far float32 kernels of other processors move a deterministic number that none of them amplifies
+ROUNDING = 1e-5  # below it a number that kernels move by a hundredth of itself is rounding error, and only its size means something
+MARGIN = 10  # a third kind of processor may differ this many times more than the two that were tried
+CHAOTIC_MARGIN = 3  # and this many times where training amplifies rounding: then seeds give a tolerance, too
 VOLATILE = ("s", "MB", "Wh")  # measurements of the run, not of the method
 
 
@@ -102,20 +105,29 @@ def compare(record: dict[str, Any], accepted: dict[str, dict[str, Any]]) -> list
     return drifts
 
 
-def accept(records: Iterable[dict[str, Any]], pattern: str, path: Path | None = None) -> list[str]:
+def accept(
+    records: Iterable[dict[str, Any]],
+    pattern: str,
+    elsewhere: Iterable[dict[str, Any]] = (),
+    path: Path | None = None,
+) -> list[str]:
     """Write new accepted values for the ids that match `pattern` (shell wildcards) or that a claim of that id is about.
 
-    The records of one cell with several seeds give the tolerance: max(3 sd over seeds, floor), capped
-    for shares, or rounding alone for deterministic claims.
+    The records of one cell with several seeds, and those of its first seed by the kernels of other processors
+    (`elsewhere`, bench/rounding.py), give the tolerance: see `tolerance_of`.
     Returns one line "id: old -> new" per row that changed. Rows of cells that did not run stay as they are.
     """
     path = path or PATH
     accepted, changes = load(path), []
     exact = deterministic_methods()
     wanted = claim_methods(pattern)
+    others: dict[str, list[dict[str, Any]]] = {}
+    for r in elsewhere:
+        others.setdefault(r["key"], []).append(r)
     for group in _by_cell(records).values():
         method = group[0]["method"]
-        for row in _rows(group, exact=method in exact):
+        first = min(group, key=lambda r: r["seed"])
+        for row in _rows(group, exact=method in exact, elsewhere=others.get(first.get("key", ""), [])):
             if not (fnmatch.fnmatch(row["id"], pattern) or pattern == "all" or method in wanted):
                 continue
             old = accepted.get(row["id"])
@@ -147,18 +159,16 @@ def _by_cell(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[di
     return groups
 
 
-def _rows(group: list[dict[str, Any]], exact: bool) -> list[dict[str, Any]]:
-    import statistics
-
+def _rows(group: list[dict[str, Any]], exact: bool, elsewhere: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     first = min(group, key=lambda r: r["seed"])
     out = []
     for m in first["metrics"]:
         if m["unit"] in VOLATILE:
             continue
-        values = [x["value"] for r in group for x in r["metrics"] if x["metric"] == m["metric"]]
-        spread = 3 * statistics.stdev(values) if len(values) > 1 else 0.0
-        floor = FLOOR.get(m["unit"], RELATIVE_FLOOR * abs(m["value"]))
-        tolerance = EXACT * abs(m["value"]) if exact else min(max(spread, floor), CAP.get(m["unit"], math.inf))
+        seeds, moved = (
+            [x["value"] for r in rs for x in r["metrics"] if x["metric"] == m["metric"]] for rs in (group, elsewhere)
+        )
+        tolerance = tolerance_of(m["value"], seeds, [v for v in moved if v is not None], m["unit"], exact)
         out.append(
             {
                 "id": row_id(first, m["metric"]),
@@ -171,6 +181,29 @@ def _rows(group: list[dict[str, Any]], exact: bool) -> list[dict[str, Any]]:
             }
         )
     return out
+
+
+def tolerance_of(value: float, seeds: list[float], moved: list[float], unit: str, exact: bool) -> float:
+    """How far a number may be from the accepted one on another machine.
+
+    value: the accepted number; seeds: the same number with each seed (the accepted one among them); moved: with the
+    first seed, by the kernels of other processors; exact: whether a claim calls the method deterministic.
+
+    Rounding error (|value| below ROUNDING and moved by more than a hundredth of itself): MARGIN times its size.
+    Deterministic and moved by no more than EXACT of itself: MARGIN times that or times the move.
+    Else: 3 standard deviations over seeds or a floor, whichever is larger, capped for shares; or CHAOTIC_MARGIN times the move.
+    """
+    import statistics
+
+    move = max((abs(v - value) for v in moved), default=0.0)
+    size = max(abs(v) for v in (value, *moved))
+    if size < ROUNDING and move > 0.01 * size:
+        return MARGIN * size
+    if exact and move <= EXACT * size:
+        return MARGIN * max(EXACT * abs(value), move)
+    spread = 3 * statistics.stdev(seeds) if len(seeds) > 1 else 0.0
+    floor = FLOOR.get(unit, RELATIVE_FLOOR * abs(value))
+    return max(min(max(spread, floor), CAP.get(unit, math.inf)), CHAOTIC_MARGIN * move)
 
 
 def deterministic_methods() -> set[str]:

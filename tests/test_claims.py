@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
 
-from bench import baseline, cards, claims, gate, plan, store
+from bench import baseline, cards, claims, gate, plan, rounding, store
 from bench.schema import BenchError
 from tests.conftest import ROOT
 
@@ -292,8 +295,9 @@ def test_every_claim_and_number_is_in_the_account():
 
 
 @pytest.fixture
-def descent(tmp_path):
-    """Four fast deterministic cells, run once into tmp_path, accepted into a baseline of their own."""
+def descent(tmp_path, monkeypatch):
+    """Four fast deterministic cells, run once into tmp_path, accepted into a baseline of their own; by the kernels at hand alone."""
+    monkeypatch.setattr(rounding, "KERNELS", {})
     return ["method=bw_descent", "scale=smoke", f"out={tmp_path}"], tmp_path / "baseline.csv"
 
 
@@ -312,7 +316,7 @@ def test_a_nudged_number_trips_the_gate(descent, monkeypatch, bench):
     assert code == 1 and "DRIFT bw_descent/spd_targets/kappa10/iterations: 19.0 against 18.0 accepted" in out
     assert "rerun: python bench/run.py method=bw_descent data=spd_targets scale=smoke seed=0 fold=kappa10" in out
     code, out, _ = bench("baseline", "--accept", "bw_descent/spd_targets/kappa10/iterations", *words)
-    assert code == 0 and "18.0 +- 1.9e-08 -> 19.0" in out and "1 rows" in out
+    assert code == 0 and "18.0 +- 0.00019 -> 19.0" in out and "1 rows" in out
     assert bench("gate", *words)[0] == 0
 
 
@@ -361,6 +365,7 @@ def test_the_gate_reruns_cells_whose_code_changed(descent, monkeypatch, bench):
 def test_a_broken_exact_claim_trips_the_gate(tmp_path, monkeypatch, bench):
     words = ["experiment=gbw_rbn/descent", "fold=0", "method.cap=90", "scale=smoke", f"out={tmp_path}"]
     monkeypatch.setattr(baseline, "PATH", tmp_path / "baseline.csv")
+    monkeypatch.setattr(rounding, "KERNELS", {})
     card = copy.deepcopy(cards.cards()["gbw_rbn"])
     claim = next(c for c in card["claims"] if c["id"] == "gbw_rbn/descent")
     claim |= {"ours": "bw_descent (cap=90)", "baselines": ["aim_descent (cap=90)"]}
@@ -389,8 +394,39 @@ def test_tolerances_come_from_seeds_or_the_floor():
     (row,) = baseline._rows([rec(0, 0.5, "fraction")], exact=False)
     assert row["tolerance"] == baseline.FLOOR["fraction"]
     (row,) = baseline._rows([rec(0, 200.0, "K")], exact=True)
-    assert row["tolerance"] == pytest.approx(2e-7)
+    assert row["tolerance"] == pytest.approx(200 * 1e-5)
     assert baseline._rows([rec(0, 2.0, "s")], exact=False) == []
+    # by the kernels of other processors
+    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=True, elsewhere=[rec(0, 200.0001, "K"), rec(0, 200.0, "K")])
+    assert row["tolerance"] == pytest.approx(200 * 1e-5)  # moved by less than EXACT
+    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=True, elsewhere=[rec(0, 201.0, "K")])
+    assert row["tolerance"] == 10.0  # training amplifies rounding: the floor of 5 % holds
+    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=False, elsewhere=[rec(0, 180.0, "K")])
+    assert row["tolerance"] == 60.0
+    (row,) = baseline._rows([rec(0, 1e-15, "1")], exact=True, elsewhere=[rec(0, 4e-15, "1")])
+    assert row["tolerance"] == pytest.approx(4e-14)
+    (row,) = baseline._rows([rec(0, 0.0, "1")], exact=True, elsewhere=[rec(0, 1e-16, "1")])
+    assert row["tolerance"] == pytest.approx(1e-15)
+
+
+def test_acceptance_reruns_the_cells_by_the_kernels_of_other_processors(tmp_path, monkeypatch, bench):
+    """Real processes: torch says which kernels it took, rows of the first seed alone lie beside the results, a failure is told."""
+    monkeypatch.setattr(baseline, "PATH", tmp_path / "baseline.csv")
+    words = ["method=bw_descent", "scale=smoke", "fold=0", f"out={tmp_path}"]
+    code, out, err = bench("baseline", "--accept", "all", *words)
+    assert code == 0, out + err
+    for name in ("avx2", "sse"):
+        (record,) = store.scan(tmp_path / "kernels" / name)
+        assert record["seed"] == 0 and record["metrics"]
+    assert len(list(store.scan(tmp_path))) == 3  # the rows by other kernels are no results
+    ask = [sys.executable, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())"]
+    said = subprocess.run(ask, env=os.environ | rounding.KERNELS["sse"], capture_output=True, text=True).stdout
+    assert said.strip() in ("DEFAULT", "NO AVX")
+    monkeypatch.setattr(rounding, "KERNELS", {"broken": {"PYTHONPATH": str(tmp_path / "bad")}})
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "torch.py").write_text("raise ImportError('no torch here')")
+    code, out, err = bench("baseline", "--accept", "all", *words)
+    assert code == 2 and "did not all finish with the broken kernels" in err and "no torch here" in err
 
 
 def test_a_torn_baseline_is_named(tmp_path):
