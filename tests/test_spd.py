@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.geometry import eig, spd
+from models.nn.spd_layers import LogEig, ReEig
 
 F64 = torch.float64
 
@@ -44,6 +45,7 @@ SPECS = {
     "power_2": (eig.power(2.0), lambda w: 2 * w),
     "power_-1": (eig.power(-1.0), lambda w: -(w**-2)),
     "rectify": (eig.rectify(0.1), lambda w: (w > 0.1).to(w)),
+    "log_rectified": (eig.log_rectified(0.1), lambda w: (w > 0.1) / w),
 }
 
 
@@ -124,6 +126,20 @@ def test_kernel_operator_gradients(kernel, tied):
     assert torch.autograd.gradcheck(operator, (x.clone().requires_grad_(), v), atol=1e-6, rtol=1e-6)
     batch = torch.stack([x, random_spd(3, seed=8)]).requires_grad_()
     assert torch.autograd.gradcheck(operator, (batch, v), atol=1e-6, rtol=1e-6)
+
+
+def test_the_logarithm_after_rectification_is_one_function():
+    """LogEig(eps) equals LogEig of ReEig(eps), value and gradient, with eigenvalues on both sides of eps and ties at it."""
+    q = torch.linalg.qr(random_sym(6, seed=21)).Q
+    w = torch.tensor([1e-9, 1e-7, 1e-5, 1e-5, 0.3, 2.0], dtype=F64)
+    g = random_sym(6, seed=22)
+    found = []
+    for layers in ([ReEig(1e-5), LogEig()], [LogEig(1e-5)]):
+        x = ((q * w) @ q.T).requires_grad_()
+        y = torch.nn.Sequential(*layers)(x)
+        found.append((y.detach(), torch.autograd.grad((g * y).sum(), x)[0]))
+    close(found[1][0], found[0][0], 1e-10)
+    close(found[1][1], found[0][1], 1e-6)  # rounding decides on which side of eps an eigenvalue of 1e-5 falls in each
 
 
 def test_lyapunov_solves_its_equation():

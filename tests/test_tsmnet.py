@@ -23,10 +23,11 @@ from datasets.eeg.exo.config import TWICE
 from datasets.eeg.exo.config import Config as Exo
 from datasets.eeg.twin_config import TwinConfig
 from models.geometry import spd
+from models.nn.geoopt_adam import riemannian_adam
 from models.tsmnet import SPDDSMBN, TSMNetwork, domain_batches, momenta
 from models.tsmnet.config import Config
 from models.tsmnet.net import StiefelBiMap, upper
-from models.tsmnet.plugin import TSMNet, optimiser
+from models.tsmnet.plugin import TSMNet
 
 F64 = torch.float64
 ROOT = Path(__file__).resolve().parents[1]
@@ -274,7 +275,7 @@ def test_stiefel_start_and_steps():
     torch.manual_seed(2)
     net = TSMNetwork(4, 2, [0], (2, 8, 5, 4))
     cfg = Config(name="tsmnet")
-    opt = optimiser(net, cfg)
+    opt = riemannian_adam(net, cfg.lr, cfg.weight_decay, amsgrad=False)
     curved = [p for g in opt.param_groups for p in g["params"] if g["weight_decay"] == 0]
     assert len(curved) == 1 and curved[0] is net.bimap.weight and isinstance(net.bimap.weight, geoopt.ManifoldParameter)
     assert sum(len(g["params"]) for g in opt.param_groups) == len(list(net.parameters()))

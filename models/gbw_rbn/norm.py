@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.gbw_rbn.kernels import Normalise, OneStepMean, geodesic_point
 from models.geometry.bures import bw_exp, bw_log_identity, bw_transport_from_identity
 from models.geometry.eig import INV_SQRT, SQRT, Eig, sym, without_ties
-from models.geometry.spd_check import check_not_indefinite, check_spd
+from models.geometry.spd_check import check_norm_input, check_norm_options, check_not_indefinite
 
 
 class GBWBatchNorm(nn.Module):
@@ -99,14 +99,7 @@ class GBWBatchNorm(nn.Module):
         mixed_bias: bool = False,
     ):
         super().__init__()
-        if n < 1:
-            raise ValueError(f"n is {n}; pass the size of the matrices, at least 1")
-        if theta == 0:
-            raise ValueError("theta is 0; the power deformation needs a non-zero theta (1 switches it off)")
-        if not 0.0 <= momentum <= 1.0:
-            raise ValueError(f"momentum is {momentum}; it is the weight of the new batch, between 0 and 1")
-        if eps <= 0:
-            raise ValueError(f"eps is {eps}; a positive number is needed for batches without variance")
+        check_norm_options(n, theta, momentum, eps)
         self.n, self.theta, self.momentum, self.eps = n, float(theta), momentum, eps
         self.official_parity, self.learn_metric, self.mixed_bias = official_parity, learn_metric, mixed_bias
         eye = torch.eye(n, dtype=torch.float64)
@@ -144,20 +137,7 @@ class GBWBatchNorm(nn.Module):
         ValueError
             Wrong shape, empty, NaN or Inf, not symmetric, or indefinite.
         """
-        check_spd("input", x, definite=False)
-        if x.dtype != torch.float64:
-            raise TypeError(
-                "input is float32; GBWBatchNorm works in float64 because roots lose half the digits, pass x.double()"
-            )
-        if self.shift.dtype != torch.float64:
-            raise TypeError(
-                f"the parameters of GBWBatchNorm were cast to {self.shift.dtype}; call .double() on the layer"
-            )
-        if x.shape[-1] != self.n:
-            raise ValueError(
-                f"input has {x.shape[-1]} x {x.shape[-1]} matrices but the layer was made for "
-                f"n={self.n}; make it with n={x.shape[-1]}"
-            )
+        check_norm_input(self, x, self.n, definite=False)
         theta = self.theta
         batch = x.reshape(-1, self.n, self.n)
         if theta != 1.0:

@@ -137,6 +137,16 @@ def rectify(eps: float) -> Spectral:
     return Spectral(f"rectify({eps})", lambda w: w.clamp_min(eps), lambda w: 0.5 * (1.0 + abs_loewner(w - eps)))
 
 
+def log_rectified(eps: float) -> Spectral:
+    """log max(w, eps): LogEig after ReEig by one decomposition; its divided differences are the product of theirs."""
+    inner = rectify(eps)
+
+    def loewner(w: Tensor) -> Tensor:
+        return LOG.loewner(inner.value(w)) * inner.loewner(w)
+
+    return Spectral(f"log_rectified({eps})", lambda w: LOG.value(inner.value(w)), loewner)
+
+
 def without_ties(spec: Spectral) -> Spectral:
     """`spec` with the divided differences of exactly equal, distinct eigenvalues set to 0 instead of f'.
 

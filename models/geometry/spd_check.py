@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SYMMETRY_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
 """Largest accepted |x - x^T| relative to the largest |x|."""
@@ -75,4 +75,48 @@ def check_not_indefinite(name: str, w: Tensor) -> None:
         raise ValueError(
             f"{name} has a matrix with a negative (or NaN) eigenvalue; "
             "rectify its eigenvalues (ReEig) or add eps * I first"
+        )
+
+
+def check_norm_options(n: int, theta: float = 1.0, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    """Refuse choices that no SPD batch normalisation has.
+
+    Raises
+    ------
+    ValueError
+        n < 1, theta = 0, momentum outside [0, 1], eps <= 0.
+    """
+    if n < 1:
+        raise ValueError(f"n is {n}; pass the size of the matrices, at least 1")
+    if theta == 0:
+        raise ValueError("theta is 0; the power deformation needs a non-zero theta (1 switches it off)")
+    if not 0.0 <= momentum <= 1.0:
+        raise ValueError(f"momentum is {momentum}; it is the weight of the new batch, between 0 and 1")
+    if eps <= 0:
+        raise ValueError(f"eps is {eps}; a positive number is needed for batches without variance")
+
+
+def check_norm_input(layer: nn.Module, x: Tensor, n: int, definite: bool = True) -> None:
+    """Refuse what an SPD batch normalisation made for n x n matrices cannot take: see `check_spd`; float64 alone.
+
+    Raises
+    ------
+    TypeError
+        Input or parameters of the layer are not float64.
+    ValueError
+        As `check_spd`, and for another matrix size.
+    """
+    check_spd("input", x, definite)
+    name = type(layer).__name__
+    if x.dtype != torch.float64:
+        raise TypeError(
+            f"input is {str(x.dtype)[6:]}; {name} works in float64 because roots and logarithms of covariances lose half "
+            "the digits, pass x.double()"
+        )
+    cast = next((p.dtype for p in layer.parameters() if p.dtype != torch.float64), None)
+    if cast is not None:
+        raise TypeError(f"the parameters of {name} were cast to {cast}; call .double() on the layer")
+    if x.shape[-1] != n:
+        raise ValueError(
+            f"input has {x.shape[-1]} x {x.shape[-1]} matrices but the layer was made for n={n}; make it with n={x.shape[-1]}"
         )

@@ -10,7 +10,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from models.geometry.eig import Eig, eigh, floored, power, sym
-from models.geometry.spd_check import check_spd
+from models.geometry.spd_check import check_norm_input, check_norm_options
 from models.geometry.spd_metrics import aim_geodesic, lcm_unchart
 
 METRICS = ("aim", "lem", "lcm")
@@ -171,16 +171,9 @@ class LieBatchNorm(nn.Module):
         official_parity: bool = False,
     ):
         super().__init__()
-        if n < 1:
-            raise ValueError(f"n is {n}; pass the size of the matrices, at least 1")
+        check_norm_options(n, theta, momentum, eps)
         if metric not in METRICS:
             raise ValueError(f"metric is {metric!r}; choose one of the 3: {', '.join(METRICS)}")
-        if theta == 0:
-            raise ValueError("theta is 0; the power deformation needs a non-zero theta (1 switches it off)")
-        if not 0.0 <= momentum <= 1.0:
-            raise ValueError(f"momentum is {momentum}; it is the weight of the new batch, between 0 and 1")
-        if eps <= 0:
-            raise ValueError(f"eps is {eps}; a positive number is needed for batches without variance")
         self.n, self.metric, self.theta, self.momentum, self.eps = n, metric, float(theta), momentum, eps
         self.official_parity = official_parity
         eye = torch.eye(n, dtype=torch.float64)
@@ -253,21 +246,7 @@ class LieBatchNorm(nn.Module):
         ValueError
             Wrong shape, empty, NaN or Inf, not symmetric, or not positive definite (also a power of it, by rounding).
         """
-        check_spd("input", x)
-        if x.dtype != torch.float64:
-            raise TypeError(
-                "input is float32; LieBatchNorm works in float64 because powers and logarithms of covariances lose "
-                "digits, pass x.double()"
-            )
-        if self.shift.dtype != torch.float64:
-            raise TypeError(
-                f"the parameters of LieBatchNorm were cast to {self.shift.dtype}; call .double() on the layer"
-            )
-        if x.shape[-1] != self.n:
-            raise ValueError(
-                f"input has {x.shape[-1]} x {x.shape[-1]} matrices but the layer was made for "
-                f"n={self.n}; make it with n={x.shape[-1]}"
-            )
+        check_norm_input(self, x, self.n)
         z = self.chart("input", x.reshape(-1, self.n, self.n))
         bias = self.chart("the bias", self.bias)
         if self.training:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.geometry.eig import Eig
+from models.geometry.eig import LOG, Eig, log_rectified
 
 
 class BiMap(nn.Module):
@@ -53,7 +53,17 @@ class ReEig(nn.Module):
 
 
 class LogEig(nn.Module):
-    """Matrix logarithm of SPD X (..., n, n); eigenvalues below 1e-14 of the largest are floored."""
+    """Matrix logarithm of SPD X (..., n, n); eigenvalues below 1e-14 of the largest are floored.
+
+    With `eps`, of ReEig's max(X, eps I), by one eigendecomposition for both.
+    """
+
+    def __init__(self, eps: float | None = None):
+        super().__init__()
+        self.spectral = LOG if eps is None else log_rectified(eps)
+
+    def extra_repr(self) -> str:
+        return self.spectral.name
 
     def forward(self, x: Tensor) -> Tensor:
-        return Eig(x).log()
+        return Eig(x).apply(self.spectral)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.geometry.eig import Eig, sym
-from models.geometry.spd_check import check_spd
+from models.geometry.spd_check import check_norm_input, check_norm_options
 from models.geometry.spd_metrics import aim_geodesic, aim_mean
 
 
@@ -37,6 +37,7 @@ class BrooksBatchNorm(nn.Module):
 
     def __init__(self, n: int, momentum: float = 0.1, official_parity: bool = False):
         super().__init__()
+        check_norm_options(n, momentum=momentum)
         self.n, self.momentum, self.official_parity = n, momentum, official_parity
         self.bias = nn.Parameter(torch.eye(n, dtype=torch.float64))
         self.register_buffer("running_mean", torch.eye(n, dtype=torch.float64))
@@ -52,14 +53,7 @@ class BrooksBatchNorm(nn.Module):
         TypeError, ValueError
             As `check_spd`, and for float32 or another matrix size.
         """
-        check_spd("input", x, definite=False)
-        if x.dtype != torch.float64:
-            raise TypeError("input is float32; BrooksBatchNorm works in float64, pass x.double()")
-        if x.shape[-1] != self.n:
-            raise ValueError(
-                f"input has {x.shape[-1]} x {x.shape[-1]} matrices but the layer was made for "
-                f"n={self.n}; make it with n={x.shape[-1]}"
-            )
+        check_norm_input(self, x, self.n, definite=False)
         batch = x.reshape(-1, self.n, self.n)
         if self.training:
             mean = aim_mean(batch.detach() if self.official_parity else batch, n_iter=1)

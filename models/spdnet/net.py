@@ -13,6 +13,7 @@ from models.nn.spd_layers import BiMap, LogEig, ReEig
 from models.nn.spd_norms import BrooksBatchNorm
 
 # spatial maps, temporal maps, kernel, size after BiMap
+RECTIFY = 1e-5  # of ReEig
 SIZES = {"ssvep": (125, 15, 36, 12), "imagery": (22, 20, 12, 18)}
 
 
@@ -62,12 +63,13 @@ class SPDNetwork(nn.Module):
     ):
         super().__init__()
         self.front = front
-        self.blocks = nn.Sequential()
+        blocks: list[nn.Module] = []
         for before, after in pairwise([size, *dims]):
             bimap = BiMap(before, after)
             bimap.weight.requires_grad_(train_bimap)
-            self.blocks.extend([bimap, norm(after), ReEig()])
-        self.log = LogEig()
+            blocks += [*([ReEig(RECTIFY)] if blocks else []), bimap, norm(after)]
+        self.blocks = nn.Sequential(*blocks)
+        self.log = LogEig(RECTIFY)  # the last ReEig and the logarithm share their eigendecomposition
         self.classifier = nn.Linear(dims[-1] ** 2, n_out).double()
 
     def forward(self, x: Tensor) -> Tensor:

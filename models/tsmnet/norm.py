@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.geometry.eig import Eig, sym
-from models.geometry.spd_check import check_spd
+from models.geometry.spd_check import check_norm_input, check_norm_options
 from models.geometry.spd_metrics import aim_geodesic, aim_mean
 
 VAR_FLOOR = 1e-7
@@ -68,12 +68,9 @@ class SPDDSMBN(nn.Module):
         official_parity: bool = False,
     ):
         super().__init__()
-        if n < 1:
-            raise ValueError(f"n is {n}; pass the size of the matrices, at least 1")
+        check_norm_options(n, eps=eps)
         if not len(domains):
             raise ValueError("domains is empty; pass the identifier of at least 1 domain")
-        if eps <= 0:
-            raise ValueError(f"eps is {eps}; a positive number is needed for domains without variance")
         self.n, self.eps, self.official_parity = n, eps, official_parity
         self.set_momenta(eta, eta_test)
         self.std = nn.Parameter(torch.ones(1, dtype=torch.float64))
@@ -127,11 +124,9 @@ class SPDDSMBN(nn.Module):
 
     def _index(self, x: Tensor, domain: Tensor) -> Tensor:
         """Place (k,) of each sample's domain in the buffers, after all arguments were checked."""
-        check_spd("input", x)
-        if x.dtype != torch.float64:
-            raise TypeError("input is float32; SPDDSMBN works in float64, pass x.double()")
-        if x.dim() != 3 or x.shape[-1] != self.n:
-            raise ValueError(f"input has shape {tuple(x.shape)} but the layer was made for n={self.n}; pass (k, n, n)")
+        check_norm_input(self, x, self.n)
+        if x.dim() != 3:
+            raise ValueError(f"input has shape {tuple(x.shape)}; pass a batch (k, n, n)")
         if domain.shape != x.shape[:1]:
             raise ValueError(
                 f"domain has shape {tuple(domain.shape)} for {len(x)} matrices; pass one identifier for each"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import geoopt
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from bench.schema import Arrays, Bundle, LightningMethod, Result
 from models.geometry.eig import logm
 from models.nn.classifier import Classifier
+from models.nn.geoopt_adam import riemannian_adam
 from models.tsmnet.config import Config
 from models.tsmnet.net import TSMNetwork, upper
 from models.tsmnet.sampler import domain_batches
@@ -28,7 +28,7 @@ class DomainClassifier(Classifier):
     net: TSMNetwork
 
     def __init__(self, net: TSMNetwork, cfg: Config, unseen: tuple[Tensor, Tensor] | None) -> None:
-        super().__init__(net, lambda module: optimiser(module, cfg))
+        super().__init__(net, lambda module: riemannian_adam(module, cfg.lr, cfg.weight_decay, amsgrad=False))
         self.cfg, self.unseen = cfg, unseen
 
     def on_train_epoch_start(self) -> None:
@@ -56,28 +56,6 @@ class DomainClassifier(Classifier):
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         return torch.log_softmax(self.net(batch[0], batch[2]), dim=1)
-
-
-class RiemannianAdam(geoopt.optim.RiemannianAdam):
-    """geoopt's, whose step counts stay whole numbers when a checkpoint is read.
-
-    torch.optim.Adam, its base, turns them into float32 tensors; bias corrections would then be rounded in another way, and a
-    resumed run would differ from an uninterrupted one.
-    """
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        for state in self.state.values():
-            state["step"] = int(state["step"])
-
-
-def optimiser(module: torch.nn.Module, cfg: Config) -> torch.optim.Optimizer:
-    """Riemannian Adam; weight decay has no meaning on the Stiefel manifold."""
-    parameters = list(module.parameters())
-    curved = [p for p in parameters if isinstance(p, geoopt.ManifoldParameter)]
-    flat = [p for p in parameters if not isinstance(p, geoopt.ManifoldParameter)]
-    groups = [{"params": flat, "weight_decay": cfg.weight_decay}, {"params": curved, "weight_decay": 0.0}]
-    return RiemannianAdam(groups, lr=cfg.lr)
 
 
 class TSMNet(LightningMethod):
