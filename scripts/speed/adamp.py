@@ -18,7 +18,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
 
 import argparse
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -32,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 from models.adamp import SGDP, AdamP  # noqa: E402
 from models.image_classifier.norms import factory  # noqa: E402
 from models.nn.convnets import BasicBlock, ResNet  # noqa: E402
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 
 def parameters(dtype: torch.dtype) -> list[nn.Parameter]:
@@ -72,15 +72,8 @@ def difference(a: torch.optim.Optimizer, b: torch.optim.Optimizer) -> float:
 
 def measure(rounds: int) -> dict[str, list[float]]:
     """Processor seconds of each step by candidate, after three steps of warm-up."""
-    found = candidates()
-    times: dict[str, list[float]] = {name: [] for name in found}
-    for i in range(rounds + 3):
-        for name, optimiser in found.items():
-            start = time.thread_time()
-            optimiser.step()
-            if i >= 3:
-                times[name].append(time.thread_time() - start)
-    return times
+    steps = {name: optimiser.step for name, optimiser in candidates().items()}
+    return interleaved(steps, 0.0, time.thread_time, least=rounds, warm=3)
 
 
 def main() -> None:
@@ -94,9 +87,6 @@ def main() -> None:
     error = {k: difference(double[f"{k} foreach"], double[f"{k} per parameter"]) for k in ("AdamP", "SGDP")}
     del double
     kept = measure(args.rounds)
-
-    def ratio(times: dict[str, list[float]], slow: str, fast: str) -> str:
-        return f"{statistics.median(times[slow]) / statistics.median(times[fast]):.2f} ({min(times[slow]) / min(times[fast]):.2f})"
 
     pairs = [
         ("AdamP per parameter", "AdamP foreach"),

@@ -13,7 +13,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
 
 import argparse
-import statistics
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +30,8 @@ from models.nn.torchvision_ops import cure  # noqa: E402
 
 cure()
 from timm.layers import EvoNorm2dB0, EvoNorm2dS0  # noqa: E402
+
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 SIZES = [(32, 64, 32), (32, 128, 16), (32, 256, 8)]  # images, channels, height = width
 
@@ -62,20 +64,10 @@ def row(n: int, c: int, h: int, seconds: float) -> tuple[list[str], dict[str, fl
         plain = gradients(layers[f"{name} eager"], x, seed)
         error[name] = float((got - plain).abs().max() / plain.abs().max())
         layers[f"{name} compiled"] = compiled
-    times: dict[str, list[float]] = {name: [] for name in layers}
-    for layer in layers.values():
-        for _ in range(3):
-            gradients(layer, x, seed)
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop or len(times["bn"]) < 7:
-        for name, layer in layers.items():
-            start = time.process_time()
-            gradients(layer, x, seed)
-            times[name].append(time.process_time() - start)
+    times = interleaved({name: functools.partial(gradients, layer, x, seed) for name, layer in layers.items()}, seconds)
     cells = [f"{n} x {c} x {h} x {h}"]
     for name in ("B0 eager", "B0 timm", "B0 compiled", "S0 eager", "S0 timm", "S0 compiled"):
-        median = statistics.median(times[name]) / statistics.median(times["bn"])
-        cells.append(f"{median:.2f} ({min(times[name]) / min(times['bn']):.2f})")
+        cells.append(ratio(times, name, "bn"))
     return [*cells, f"{max(error.values()):.0e}"], compile_s
 
 

@@ -32,15 +32,7 @@ from models.geometry.graph_frames import PermutationFrameAveraging  # noqa: E402
 from models.nn.dgcnn import DGCNN  # noqa: E402
 from models.nn.gin import GIN  # noqa: E402
 from models.nn.pointnet import PointNet  # noqa: E402
-from scripts.speed.gbw_layer import interleaved  # noqa: E402
-
-
-def ratio(times: dict[str, list[float]], slow: str, fast: str) -> str:
-    """Ratio of medians (of minima)."""
-    return (
-        f"{statistics.median(times[slow]) / statistics.median(times[fast]):.2f} "
-        f"({min(times[slow]) / min(times[fast]):.2f})"
-    )
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 
 def step(f, net: nn.Module, backward: bool):

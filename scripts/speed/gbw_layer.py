@@ -18,9 +18,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 from models.gbw_rbn.norm import GBWBatchNorm  # noqa: E402
 from models.geometry import spd  # noqa: E402
 from scripts.speed.reference_gbw import reference_gbw  # noqa: E402
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 SIZES = [(30, 12), (30, 20), (30, 30), (64, 20), (128, 12), (30, 60)]
 
@@ -57,28 +56,6 @@ def batched_gbw(x: Tensor, metric: Tensor, bias: Tensor, shift: Tensor, eps: flo
     log = 2 * (spd.absm(eye + tangent / 2) - eye)
     log = 2 * (spd.absm(eye + 0.5 * shift / (var + eps).sqrt() * log) - eye)
     return h @ spd.bw_exp(base, spd.bw_transport_from_identity(base, log)) @ h
-
-
-def interleaved(
-    candidates: dict[str, Callable[[], object]], seconds: float, clock: Callable[[], float] = time.perf_counter
-) -> dict[str, list[float]]:
-    """Seconds per call by `clock`; candidates take turns for about `seconds` in all, with at least 5 calls each."""
-    for f in candidates.values():
-        f()
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop or len(next(iter(times.values()))) < 5:
-        for name, f in candidates.items():
-            start = clock()
-            f()
-            times[name].append(clock() - start)
-    return times
-
-
-def ratio(times: dict[str, list[float]], slow: str, fast: str, digits: int = 1) -> str:
-    """Ratio of medians (of minima)."""
-    median = statistics.median(times[slow]) / statistics.median(times[fast])
-    return f"{median:.{digits}f} ({min(times[slow]) / min(times[fast]):.{digits}f})"
 
 
 def difference(a: list[Tensor], b: list[Tensor]) -> float:
@@ -114,7 +91,7 @@ def layer_row(k: int, n: int, seconds: float) -> str:
         difference(results["batched"], results["reference"]),
     )
     times = interleaved({name: (lambda f=f: run(f)) for name, f in forwards.items()}, seconds)
-    ratios = [ratio(times, slow, "layer") for slow in ("reference", "batched")]
+    ratios = [ratio(times, slow, "layer", 1) for slow in ("reference", "batched")]
     return f"| {k} | {n} | {ratios[0]} | {ratios[1]} | {error:.0e} |"
 
 
@@ -134,7 +111,7 @@ def pyriemann_rows(k: int, n: int, seconds: float) -> list[str]:
     )
     rows = [
         (
-            f"| distance | {k} | {n} | {ratio(times, 'pyriemann', 'ours')} | "
+            f"| distance | {k} | {n} | {ratio(times, 'pyriemann', 'ours', 1)} | "
             f"{np.abs(ours / exact - 1).max():.0e} | {np.abs(theirs / exact - 1).max():.0e} |"
         )
     ]
@@ -149,7 +126,7 @@ def pyriemann_rows(k: int, n: int, seconds: float) -> list[str]:
             break
     times = interleaved({"pyriemann": lambda: mean_wasserstein(an), "ours": lambda: spd.bw_mean(a, tol=tol)}, seconds)
     rows.append(
-        f"| mean (tol {tol:.0e}) | {k} | {n} | {ratio(times, 'pyriemann', 'ours')} | {our_error:.0e} | "
+        f"| mean (tol {tol:.0e}) | {k} | {n} | {ratio(times, 'pyriemann', 'ours', 1)} | {our_error:.0e} | "
         f"{their_error:.0e} |"
     )
     return rows

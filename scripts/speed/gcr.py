@@ -17,7 +17,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -36,23 +35,7 @@ from models.gcr import GrassmannHead, GrassmannSGD  # noqa: E402
 from models.geometry import grassmann  # noqa: E402
 from models.image_classifier.norms import factory  # noqa: E402
 from models.nn.convnets import BasicBlock, ResNet  # noqa: E402
-
-
-def interleaved(candidates: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """CPU seconds per call; candidates take turns, each timed after a call that is not."""
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repeats):
-        for name, f in candidates.items():
-            f()
-            start = time.process_time()
-            f()
-            times[name].append(time.process_time() - start)
-    return times
-
-
-def ratio(times: dict[str, list[float]], a: str, b: str) -> str:
-    """a over b: ratio of medians (of minima)."""
-    return f"{statistics.median(times[a]) / statistics.median(times[b]):.2f} ({min(times[a]) / min(times[b]):.2f})"
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 
 def training_step(net: nn.Module, head: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
@@ -82,14 +65,21 @@ def network_row(repeats: int) -> str:
         torch.manual_seed(0)
         return training_step(ResNet(3, factory("bn_relu"), BasicBlock, (2, 2, 2, 2), "cifar"), head, x, y)
 
-    times = interleaved({"linear": made(nn.Linear(512, 100)), "grassmann": made(GrassmannHead(512, 100, 8))}, repeats)
+    times = interleaved(
+        {"linear": made(nn.Linear(512, 100)), "grassmann": made(GrassmannHead(512, 100, 8))},
+        0.0,
+        least=repeats,
+        prime=True,
+    )
     return f"| ResNet-18, 32 x 32, batch 128, K = 100, k = 8 | {ratio(times, 'grassmann', 'linear')} | 1.15 |"
 
 
 def head_row(repeats: int) -> str:
     x, y = torch.randn(128, 512), torch.randint(1000, (128,))
     heads = {"linear": nn.Linear(512, 1000), "wide": nn.Linear(512, 8000), "grassmann": GrassmannHead(512, 1000, 8)}
-    times = interleaved({n: training_step(nn.Identity(), h, x, y) for n, h in heads.items()}, repeats)
+    times = interleaved(
+        {n: training_step(nn.Identity(), h, x, y) for n, h in heads.items()}, 0.0, least=repeats, prime=True
+    )
     return (
         f"| head alone, K = 1000, D = 512, k = 8, batch 128 | {ratio(times, 'grassmann', 'linear')} | none stated; "
         f"{ratio(times, 'grassmann', 'wide')} x a linear head with as many weights |"
@@ -123,7 +113,7 @@ def geodesic_rows(repeats: int) -> list[str]:
     for name, f in (("loop", loop), ("batched", batched), ("ours", ours)):
         for clean in (False, True):
             candidates[f"{name} {clean}"] = lambda f=f, clean=clean: f(clean)
-    times = interleaved(candidates, repeats)
+    times = interleaved(candidates, 0.0, least=repeats, prime=True)
     grassmann.step_(w.copy_(b), d, -0.1)
     sd, hd = s.double(), grassmann.tangent(s, g).double()
     exact = grassmann.projector(by_svd(sd[:50], hd[:50], -0.1))

@@ -10,9 +10,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
 
-import statistics
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +20,7 @@ import numpy as np  # noqa: E402
 from scipy.special import log_expit, softmax  # noqa: E402
 
 from models.lr_perceptron.algorithms import sweep, update  # noqa: E402
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 SIZES = ((1000, 100), (10_000, 100), (100_000, 100), (100_000, 20), (20_000, 1000))
 
@@ -40,19 +39,8 @@ def row(n: int, d: int, seconds: float = 8.0) -> str:
         "plain": lambda: softmax(log_expit(-(z @ theta))) @ z,
     }
     error = np.abs(candidates["step"]() - candidates["plain"]()).max() / np.abs(candidates["plain"]()).max()
-    for call in candidates.values():
-        call()
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop or len(times["pair"]) < 15:
-        for name, call in candidates.items():
-            start = time.process_time()  # of this one thread: what other programs take is no part of it
-            call()
-            times[name].append(time.process_time() - start)
-    cells = [
-        f"{statistics.median(times[name]) / statistics.median(times['pair']):.2f} ({min(times[name]) / min(times['pair']):.2f})"
-        for name in ("step", "curves", "plain")
-    ]
+    times = interleaved(candidates, seconds, least=15)
+    cells = [ratio(times, name, "pair") for name in ("step", "curves", "plain")]
     return f"| {n} | {d} | {' | '.join(cells)} | {error:.0e} |"
 
 

@@ -23,7 +23,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries 
 import argparse
 import copy
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,9 +36,14 @@ sys.path.insert(0, str(ROOT))
 
 from models.nn.eeg_frontend import CovarianceFrontEnd  # noqa: E402
 from models.nn.riemannian_sgd import MixedRiemannianSGD, manifold_groups  # noqa: E402
-from models.spdnet.net import SIZES, SPDNetwork, normalisation  # noqa: E402
-from scripts.speed.gbw_layer import interleaved, ratio  # noqa: E402
+from models.spdnet.net import (  # noqa: E402
+    RECTIFY,
+    SIZES,
+    SPDNetwork,
+    normalisation,
+)
 from scripts.speed.reference_gbw import matrix_function, reference_gbw  # noqa: E402
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 TRIALS, CHANNELS, SAMPLES, CLASSES, BATCH = 300, 8, 125, 5, 30
 
@@ -58,13 +62,13 @@ def plain_front(front: CovarianceFrontEnd, x: Tensor) -> Tensor:
 
 def plain_head(net: SPDNetwork, cov: Tensor) -> Tensor:
     """BiMap, GBW, ReEig, LogEig and the classifier, one matrix at a time."""
-    bimap, norm, rectify = net.blocks
+    bimap, norm = net.blocks
     x = torch.stack([bimap.weight.T @ c @ bimap.weight for c in cov])
     x, mean, var = reference_gbw(x, norm.metric, norm.bias, norm.shift, norm.running_mean, norm.running_var)
     with torch.no_grad():
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(var)
-    eps = rectify.eps
+    eps = RECTIFY
     out = []
     for xi in x:
         xi = matrix_function(xi, lambda w: w.clamp_min(eps), lambda w: (w > eps).double())
@@ -127,7 +131,7 @@ def main() -> None:
         for _ in range(0, TRIALS, BATCH):
             trained.optimiser.step()
 
-    times = interleaved({**epochs, "SPD layers": spd_layers, "update": update}, args.seconds, time.process_time)
+    times = interleaved({**epochs, "SPD layers": spd_layers, "update": update}, args.seconds)
     text = "\n".join(
         [
             "# An epoch of the MAMEM network with GBW batch norm",
@@ -137,10 +141,10 @@ def main() -> None:
             "",
             "| what | ratio | aim |",
             "|---|---|---|",
-            f"| network / straightforward implementation | {ratio(times, 'network', 'straightforward', 2)} | at most 0.6 |",
-            f"| network / straightforward SPD part behind our front end | {ratio(times, 'network', 'plain SPD part', 2)} | |",
-            f"| SPD layers (forward and backward) / network | {ratio(times, 'SPD layers', 'network', 2)} | below 0.25 |",
-            f"| update of all parameters / network | {ratio(times, 'update', 'network', 2)} | |",
+            f"| network / straightforward implementation | {ratio(times, 'network', 'straightforward')} | at most 0.6 |",
+            f"| network / straightforward SPD part behind our front end | {ratio(times, 'network', 'plain SPD part')} | |",
+            f"| SPD layers (forward and backward) / network | {ratio(times, 'SPD layers', 'network')} | below 0.25 |",
+            f"| update of all parameters / network | {ratio(times, 'update', 'network')} | |",
             "",
             f"Weights after one epoch differ by at most {difference:.0e} of the largest of their tensor (the convolutions are float32).",
             "",

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -32,28 +31,9 @@ sys.path.insert(0, str(ROOT))
 
 from models.nn.torchvision_ops import cure  # noqa: E402
 from models.pre_rmsnorm import CRMSNorm, RMSNorm, to_pre_crmsnorm, to_pre_rmsnorm  # noqa: E402
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 WIDTH, TOKENS, EPS = 384, 197, 1e-6
-
-
-def interleaved(candidates: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Seconds per call; candidates take turns for about `seconds` in all, with at least 7 calls each."""
-    for f in candidates.values():
-        f()
-        f()
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop or len(next(iter(times.values()))) < 7:
-        for name, f in candidates.items():
-            start = time.perf_counter()
-            f()
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
-def ratio(times: dict[str, list[float]], name: str, base: str) -> str:
-    """Ratio of medians (of minima)."""
-    return f"{statistics.median(times[name]) / statistics.median(times[base]):.3f} ({min(times[name]) / min(times[base]):.3f})"
 
 
 def compiled(f: Callable, on: bool) -> Callable:
@@ -78,9 +58,9 @@ def norm_rows(seconds: float, compile: bool) -> list[str]:
             torch._dynamo.reset()
             g = compiled(f, compile)
             calls[name] = lambda g=g, y=y: [g(y) for _ in range(5)]
-        times = interleaved(calls, seconds)
+        times = interleaved(calls, seconds, time.perf_counter)
         mode = "compiled" if compile else "eager"
-        cells = " | ".join(ratio(times, name, "LayerNorm") for name in functions if name != "LayerNorm")
+        cells = " | ".join(ratio(times, name, "LayerNorm", 3) for name in functions if name != "LayerNorm")
         rows.append(f"| {mode} | {batch} | {cells} |")
     return rows
 
@@ -116,8 +96,8 @@ def model_rows(batches: list[int], seconds: float, compile: bool) -> list[str]:
             calls[name] = lambda f=f, x=x: f(x)
         expected = made["original"](x)
         gap = max(float((calls[n]() - expected).abs().max()) for n in ("Pre-RMSNorm", "Pre-CRMSNorm"))
-        times = interleaved(calls, seconds)
-        cells = " | ".join(ratio(times, name, "original") for name in made if name != "original")
+        times = interleaved(calls, seconds, time.perf_counter)
+        cells = " | ".join(ratio(times, name, "original", 3) for name in made if name != "original")
         calls_made = len(times["original"])
         rows.append(f"| {'compiled' if compile else 'eager'} | {batch} | {cells} | {gap:.0e} | {calls_made} |")
     return rows

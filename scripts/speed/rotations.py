@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,21 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from models.geometry import rotations as rot  # noqa: E402
-
-
-def interleaved(candidates: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Seconds per call; candidates take turns for about `seconds` in all, with at least 7 calls each."""
-    for f in candidates.values():
-        f()
-        f()
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop or len(next(iter(times.values()))) < 7:
-        for name, f in candidates.items():
-            start = time.perf_counter()
-            f()
-            times[name].append(time.perf_counter() - start)
-    return times
+from scripts.speed.timing import interleaved, ratio  # noqa: E402
 
 
 def tasks(n: int) -> dict[str, tuple[Callable[[], torch.Tensor], Callable[[], object], torch.Tensor | None]]:
@@ -92,11 +76,8 @@ def rows(n: int, seconds: float) -> list[str]:
             candidates["both"] = lambda f=ours, x=x: torch.autograd.grad(f().sum(), x)
         t = interleaved(candidates, seconds)
 
-        def ratio(a: str, b: str, t: dict[str, list[float]] = t) -> str:
-            return f"{statistics.median(t[a]) / statistics.median(t[b]):.2f} ({min(t[a]) / min(t[b]):.2f})"
-
-        both = ratio("both", "ours") if "both" in t else ""
-        out.append(f"| {n} | {name} | {ratio('ours', 'scipy')} | {gap:.0e} | {both} | {len(t['ours'])} |")
+        both = ratio(t, "both", "ours") if "both" in t else ""
+        out.append(f"| {n} | {name} | {ratio(t, 'ours', 'scipy')} | {gap:.0e} | {both} | {len(t['ours'])} |")
     return out
 
 
