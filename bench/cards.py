@@ -31,7 +31,7 @@ PAPER = ("key", "title", "authors", "venue", "year", "arxiv", "code", "code_lice
 NUMBER = ("id", "table", "dataset", "method", "metric", "value", "std", "unit", "better", "cell", "note", "n")
 COMMON = ("id", "statement", "source", "gate", "experiment", "metric", "note", "finding", "expected", "scale", "data")
 FIELDS = {  # beside COMMON; the required ones have no "?"
-    "order": ("ours", "baselines", "factor?", "deterministic?"),
+    "order": ("ours", "baselines", "factor?", "deterministic?", "counted?"),
     "identity": ("ours", "tolerance", "target?"),
     "parity": ("ours", "number", "tolerance"),
     "self": ("ours",),
@@ -42,7 +42,7 @@ KINDS: dict[str, str] = {  # of every field that is not a text
     "accepts": "texts", "protocol": "texts", "baselines": "texts",
     "numbers": "mappings", "claims": "mappings", "not_reproduced": "mappings",
     "value": "number", "std": "number", "n": "number", "factor": "number", "tolerance": "number", "target": "number",
-    "year": "number", "deterministic": "flag",
+    "year": "number", "deterministic": "flag", "counted": "flag",
 }  # fmt: skip
 KNOWN = {
     "what",

@@ -146,8 +146,8 @@ def expected(claim: dict[str, Any], scale: str) -> set[tuple[str, str]]:
 def lacking(claim: dict[str, Any], rows: list[dict[str, Any]], scale: str) -> str:
     """Which cells of the claim have no row, as text; empty when every method has the same (data, fold, seed).
 
-    A method that fails on hard units must not win by their absence. A deterministic claim is about every group of its
-    experiment, so there all of them are wanted.
+    A method that fails on hard units must not win by their absence. A deterministic or counted claim is about every group of
+    its experiment, so there all of them are wanted.
     """
     from bench.table import variant_name
 
@@ -155,7 +155,7 @@ def lacking(claim: dict[str, Any], rows: list[dict[str, Any]], scale: str) -> st
     for r in rows:
         have.setdefault(variant_name(r), set()).add((variant_name(r, "data"), r["fold"], r["seed"]))
     wanted = set().union(*have.values())
-    if claim.get("deterministic"):
+    if _of_every_unit(claim):
         wanted |= {(d, f, s) for d, f in expected(claim, scale) for s in {s for _, _, s in wanted}}
     gaps = {m: sorted(wanted - cells) for m, cells in have.items() if wanted - cells}
     parts = []
@@ -190,8 +190,8 @@ def _order(
     better = _direction(rows, claim["metric"])
     ours = _units(rows, claim["ours"], claim["metric"])
     others = {b: _units(rows, b, claim["metric"]) for b in claim["baselines"]}
-    if claim.get("deterministic"):
-        return _deterministic(base, claim, better, ours, others)
+    if _of_every_unit(claim):
+        return _every_unit(base, claim, better, ours, others)
     if any(len(ours.keys() & o.keys()) < 2 for o in others.values()):
         return replace(base, verdict="inconclusive", why=f"fewer than 2 paired units; needs at least {LEAST_UNITS}")
     tests = {b: paired_comparison(ours, o, better=better) for b, o in others.items()}
@@ -267,10 +267,15 @@ def _needed(baseline: str, ours: dict[str, float], theirs: dict[str, float], bet
     return f"about {units} units would show the difference from {baseline} seen here with a probability of 0.8"
 
 
-def _deterministic(
+def _of_every_unit(claim: dict[str, Any]) -> str:
+    """ "deterministic" (nothing in the experiment is random), "counted" (the statement is about every single draw) or ""."""
+    return next((word for word in ("deterministic", "counted") if claim.get(word)), "")
+
+
+def _every_unit(
     base: Verdict, claim: dict[str, Any], better: str, ours: dict[str, float], others: dict[str, dict[str, float]]
 ) -> Verdict:
-    """No randomness: ours must be better, by `factor` where one is stated, in every group and against every baseline."""
+    """No test: ours must be better, by `factor` where one is stated, in every group and against every baseline."""
     factor = float(claim.get("factor", 1.0))
 
     def beats(mine: float, theirs: float, by: float) -> bool:
@@ -283,11 +288,12 @@ def _deterministic(
     ]
     base = replace(base, ours=f"{claim['metric']}, {'; '.join(lines)}", comparable=True)
     by = f" by a factor {factor:g}" if factor != 1 else ""
+    word = _of_every_unit(claim)
     if all(beats(mine, theirs, factor) for mine, theirs in pairs):
-        return replace(base, verdict="reproduced", why=f"deterministic; better{by} in every group")
+        return replace(base, verdict="reproduced", why=f"{word}; better{by} in every group")
     if all(beats(mine, theirs, 1.0) for mine, theirs in pairs):
-        return replace(base, verdict="within noise", why=f"deterministic; better in every group, but not{by}")
-    return replace(base, verdict="worse", why="deterministic; not better in every group")
+        return replace(base, verdict="within noise", why=f"{word}; better in every group, but not{by}")
+    return replace(base, verdict="worse", why=f"{word}; not better in every group")
 
 
 def _identity(

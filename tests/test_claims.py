@@ -226,6 +226,11 @@ def test_deterministic_claims_need_every_group():
     assert claims.judge("g", card, claim, recs(lambda f: 9.0 if f == "kappa100" else 51.0)).verdict == "worse"
     part = [r for r in recs(lambda f: 51.0) if r["fold"] == "kappa10"]
     assert claims.judge("g", card, claim, part).verdict == "inconclusive"
+    counted = {k: v for k, v in claim.items() if k != "deterministic"} | {
+        "counted": True
+    }  # draws at random, each of them meant
+    assert "counted; better" in claims.judge("g", card, counted, recs(lambda f: 51.0)).why
+    assert claims.judge("g", card, counted, part).verdict == "inconclusive"
 
 
 def test_variants_of_a_method_in_one_experiment_are_told_apart():
