@@ -20,7 +20,7 @@ HELP = """usage: bench <verb> [key=value ...]
   plan     what a run would do: done, to do, skipped             bench plan experiment=gbw_rbn/mamem [--count] [--keys FILE]
   doctor   is this machine ready: packages, data, folders, GPU   bench doctor
   prepare  download and check data, licence shown                bench prepare data=bci
-  report   tables of finished cells; one HTML file               bench report [experiment=...] [--html|--md|--csv|--tex FILE]
+  report   tables of finished cells; one HTML file               bench report [experiment=...] [--html|--md|--csv|--rows|--tex FILE]
            [--per-group FILE: a line per subject and method; --moabb FILE: the columns of MOABB's result files]
   import   show a MOABB result file beside our rows, marked      bench import results.csv data=bnci2014_004
   collect  merge results folders of several machines             bench collect A B out=results
@@ -176,7 +176,7 @@ def _report(argv: list[str]) -> int:
     from bench.report import load_records, markdown_text, write_files
     from bench.words import absolute, results_folder
 
-    forms = ("html", "md", "csv", "tex", "per_group", "moabb")
+    forms = ("html", "md", "csv", "rows", "tex", "per_group", "moabb")
     words, flags = _words(argv, *(f.replace("_", "-") for f in forms))
     words = absolute(words)
     records, bad = load_records(words)

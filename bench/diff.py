@@ -146,7 +146,7 @@ def _revision(word: str, sha: str, root: Path) -> Side:
             notes += _add(rows, line, f"{path} at {word}")
     if not read:
         raise BenchError(
-            f"{word} ({sha[:10]}) has no table of rows under results/; commit one: bench report --csv results/rows/<name>.csv"
+            f"{word} ({sha[:10]}) has no table of rows under results/; commit one: bench report --rows results/rows/<name>.csv"
         )
     keyed = {row.cell for row in rows.values() if row.key != _name(row.cell)}
     rows = {k: row for k, row in rows.items() if k != _name(row.cell) or row.cell not in keyed}

@@ -111,16 +111,27 @@ def rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**common, **m, "not_comparable": paper(record, m["metric"])[1] or None} for m in metrics]
 
 
-def csv_text(records: Iterable[dict[str, Any]]) -> str:
-    """Rows in long format, one per (cell, metric), with the fixed columns: what is committed of a run."""
+def csv_text(records: Iterable[dict[str, Any]], short: bool = False) -> str:
+    """Rows in long format, one per (cell, metric), with the fixed columns.
+
+    `short` is what is committed of a run: what belongs to the cell stands in its first line alone, the others leave it empty
+    (in pandas: `rows.groupby("key").ffill()`).
+    """
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [*COLUMNS, "not_comparable"], lineterminator="\n")
+    columns = [*COLUMNS, "not_comparable"]
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
     for record in records:
-        for row in rows(record):
+        for i, row in enumerate(rows(record)):
             flat = {**row, "versions": " ".join(f"{k}={v}" for k, v in (row["versions"] or {}).items())}
-            writer.writerow({k: "" if v is None else repr(v) if isinstance(v, float) else v for k, v in flat.items()})
+            wanted = _OF_METRIC if short and i else columns
+            writer.writerow(
+                {k: "" if (v := flat[k]) is None else repr(v) if isinstance(v, float) else v for k in wanted}
+            )
     return buffer.getvalue()
+
+
+_OF_METRIC = ("key", "metric", "value", "better", "unit", "not_comparable")
 
 
 _INT = "seed threads epochs n_trials params n_test n_out".split()
@@ -128,7 +139,7 @@ _FLOAT = "value wall_s timed_s overhead_s cpu_s rss_peak_mb gpu_peak_mb energy_w
 
 
 def read_csv(path: Path) -> Iterator[dict[str, Any] | BenchError]:
-    """Records from committed rows (`csv_text`), as complete as the columns allow; an unreadable file yields its error."""
+    """Records from committed rows (`csv_text`, short or not), as complete as the columns allow; an unreadable file yields its error."""
     found: dict[str, dict[str, Any]] = {}
     try:
         for line in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
@@ -146,7 +157,7 @@ def read_csv(path: Path) -> Iterator[dict[str, Any] | BenchError]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}"
         yield BenchError(
-            f"{path} is not a table of rows ({what}); restore it from git or write it with bench report --csv"
+            f"{path} is not a table of rows ({what}); restore it from git or write it with bench report --rows"
         )
         return
     yield from found.values()

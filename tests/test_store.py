@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import time
 
+import pandas as pd
 import pytest
 
 from bench import store
@@ -43,6 +44,17 @@ def test_round_trip_and_long_format(tmp_path):
     failed = store.rows({**RECORD, "metrics": [], "status": "failed"})[0]
     assert failed["value"] is None and failed["not_comparable"] == "failed"
     assert [p.name for p in folder.iterdir()] == [store.ROW]  # no temporary file stays
+
+
+def test_committed_rows_say_what_belongs_to_a_cell_once(tmp_path):
+    pair = [RECORD, {**RECORD, "key": "b" * 16, "seed": 1}]
+    (tmp_path / "full.csv").write_text(store.csv_text(pair))
+    (tmp_path / "short.csv").write_text(store.csv_text(pair, short=True))
+    assert list(store.read_csv(tmp_path / "short.csv")) == list(store.read_csv(tmp_path / "full.csv"))
+    full, short = (pd.read_csv(tmp_path / f"{name}.csv", dtype=str) for name in ("full", "short"))
+    assert short["method"].isna().tolist() == [False, True, False, True] and not short["value"].isna().any()
+    filled = short.set_index("key").groupby("key").ffill().reset_index()
+    pd.testing.assert_frame_equal(filled[full.columns], full)
 
 
 def test_nan_is_never_stored(tmp_path):

@@ -27,7 +27,7 @@ def write_files(
     claims: Sequence[dict[str, Any]] | None = None,
     imported: Sequence[dict[str, Any]] = (),
 ) -> list[Path]:
-    """Write the report in each form asked for: {"html" | "md" | "csv" | "tex" | "per_group" | "moabb": file}; returns the files.
+    """Write the report in each form asked for: {"html" | "md" | "csv" | "rows" | "tex" | "per_group" | "moabb": file}; returns the files.
 
     `bad` are the sentences of `load_records`; `out` the results folder and `claims` the verdicts, both for HTML; `imported`
     what `bench.imported.read` gives, for Markdown and LaTeX.
@@ -56,6 +56,8 @@ def _text(form: str, records: list[dict[str, Any]], imported: Sequence[dict[str,
 
     if form in ("md", "tex"):
         return {"md": markdown_text, "tex": tex_text}[form](records, imported)
+    if form == "rows":
+        return store.csv_text(records, short=True)
     return {"csv": store.csv_text, "per_group": per_group_csv, "moabb": moabb_csv}[form](records)
 
 
