@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
 import math
 from typing import Any
 
@@ -25,10 +27,19 @@ def typed(group: str, section: dict[str, Any], scale: str) -> Any:
             raise BenchError(f"{group}={label}: `at` has a scale {key!r}{did_you_mean(key, SCALES)}")
     _known(group, label, cls, section)
     filled = _fill(section, at.get(scale) or {}, cls, f"{group}.at.{scale}")
-    value = _structured(group, label, cls, filled)
-    _admissible(value, group)
+    made = (group, label, cls, json.dumps(filled, default=repr))
+    if (
+        made not in _MADE
+    ):  # a plan asks for the same few sections thousands of times, and omegaconf takes milliseconds for each
+        value = _structured(group, label, cls, filled)
+        _admissible(value, group)
+        _MADE[made] = value
+    value = copy.deepcopy(_MADE[made])
     value.check()
     return value
+
+
+_MADE: dict[tuple[str, str, type, str], Any] = {}
 
 
 def _known(prefix: str, label: str, cls: type, section: dict[str, Any]) -> None:

@@ -317,8 +317,11 @@ def _read(path: Path, stamp: int) -> dict[str, Any]:
 
 
 def _section(group: str, name: str) -> dict[str, Any]:
+    """An experiment or a suite: files with fixed keys in a section of their own (`registry.vet`), so they are read as they are."""
     require_option(group, name)
-    return _compose((f"{group}={name}",))[group] or {}
+    if "${" in options(group)[name].read_text():
+        return _compose((f"{group}={name}",))[group] or {}
+    return _file(group, name)
 
 
 def _cells(words: list[str], download: bool) -> list[Cell]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Sequence
@@ -21,19 +23,21 @@ IDENTITY = ("name", "use", "at")  # what a row is called and whose code it runs:
 
 def parse(overrides: Iterable[str]) -> list[Any]:
     """Hydra's own parser; a word that it cannot read becomes one sentence."""
+    return [copy.deepcopy(_parsed(word)) for word in overrides]
+
+
+@functools.lru_cache(maxsize=8192)
+def _parsed(word: str) -> Any:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    parser, out = OverridesParser.create(), []
-    for word in overrides:
-        try:
-            o = parser.parse_override(word)
-        except HydraException:
-            o = None
-        if o is None or not o.key_or_group or o.is_delete():
-            raise BenchError(f"cannot read {word!r}; write key=value, e.g. method=gbw_rbn or seed=0,1")
-        out.append(o)
-    return out
+    try:
+        o = OverridesParser.create().parse_override(word)
+    except HydraException:
+        o = None
+    if o is None or not o.key_or_group or o.is_delete():
+        raise BenchError(f"cannot read {word!r}; write key=value, e.g. method=gbw_rbn or seed=0,1")
+    return o
 
 
 def key(word: str) -> str:
