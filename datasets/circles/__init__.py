@@ -1,0 +1,1 @@
+"""Points on concentric circles of the plane: simulated, with known truth."""

@@ -1,0 +1,177 @@
+"""Speed of Sinkhorn's iterations beside the Python Optimal Transport library. Run: python scripts/speed/sinkhorn.py
+
+Plans of (n, n) problems in float64, n up to 1024, at equal accuracy: POT's tolerance is on another norm, so it is lowered by tens until
+its plan's marginals are at least as good as asked for, and no further. Problems: the projection of MLC, |C C^T| of unit vectors of
+dimension 128 with the successor's eta, and of clustered ones with less entropy; and transport between two clouds in the plane, where
+convergence is slow. Also forward and backward: the implicit gradient against that through the log-domain iterations, both converged.
+
+Candidates take turns on one thread, each timed after a call of its own that is not. The clock counts this process' CPU time; the
+tables give ratios of medians (of minima).
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
+
+import argparse
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from models.geometry.sinkhorn import potentials, sinkhorn, sinkhorn_steps  # noqa: E402
+
+LOG_SIZE = 256  # POT's log-domain solver is timed up to this size: above, it takes many times as long
+
+
+def interleaved(candidates: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """CPU seconds per call; candidates take turns, each timed after a call that is not."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(repeats):
+        for name, f in candidates.items():
+            f()
+            start = time.process_time()
+            f()
+            times[name].append(time.process_time() - start)
+    return times
+
+
+def ratio(times: dict[str, list[float]], a: str, b: str) -> str:
+    """a over b: ratio of medians (of minima)."""
+    return f"{statistics.median(times[a]) / statistics.median(times[b]):.2f} ({min(times[a]) / min(times[b]):.2f})"
+
+
+def problems(n: int) -> dict[str, tuple[Tensor, float]]:
+    """Cost (n, n) float64 and epsilon."""
+    g = torch.Generator().manual_seed(0)
+    c = normalize(torch.randn(n, 128, generator=g, dtype=torch.float64), dim=1)
+    groups = torch.randn(8, 16, generator=g, dtype=torch.float64).repeat(n // 8, 1)
+    tight = normalize(groups + 0.5 * torch.randn(n, 16, generator=g, dtype=torch.float64), dim=1)
+    x, y = torch.rand(2, n, 2, generator=g, dtype=torch.float64)
+    return {
+        "MLC, d = 128, eta = .175": (-(c @ c.T).abs(), 0.175),
+        "MLC, clustered, d = 16, eta = .05": (-(tight @ tight.T).abs(), 0.05),
+        "two clouds in the plane, epsilon = .02": (torch.cdist(x, y).square(), 0.02),
+    }
+
+
+def error(plan: np.ndarray) -> float:
+    """Deviation of the marginals from 1 / n, 1-norm, the worse of both."""
+    n = len(plan)
+    return max(float(np.abs(plan.sum(axis) - 1 / n).sum()) for axis in (0, 1))
+
+
+def row(name: str, cost: Tensor, epsilon: float, tol: float, repeats: int) -> str:
+    import ot
+
+    n = len(cost)
+    a, mass, c = np.full(n, 1 / n), torch.full((n,), 1 / n, dtype=torch.float64), cost.numpy()
+
+    def ours() -> np.ndarray:
+        return potentials(cost, epsilon, mass, mass, tol=tol, steps=100_000).plan.numpy()
+
+    def pot(method: str, stop: float) -> np.ndarray:
+        return ot.sinkhorn(a, a, c, epsilon, method=method, stopThr=stop, numItermax=100_000, warn=False)
+
+    def calibrated(method: str) -> Callable[[], np.ndarray]:
+        stop = tol
+        while error(pot(method, stop)) > tol and stop > 1e-16:
+            stop /= 10
+        return lambda: pot(method, stop)
+
+    candidates = {"ours": ours, "pot": calibrated("sinkhorn")}
+    if n <= LOG_SIZE:
+        candidates["log"] = calibrated("sinkhorn_log")
+    times = interleaved(candidates, repeats)
+    log = ratio(times, "log", "ours") if n <= LOG_SIZE else "not timed"
+    mine, theirs = ours(), candidates["pot"]()
+    steps = potentials(cost, epsilon, mass, mass, tol=tol, steps=100_000).steps
+    difference = float(np.abs(mine - theirs).max() * n)
+    return (
+        f"| {name} | {n} | {tol:.0e} | {ratio(times, 'pot', 'ours')} | {log} | {steps} | {error(mine):.0e} | {error(theirs):.0e} | "
+        f"{difference:.0e} |"
+    )
+
+
+def gradient_row(name: str, cost: Tensor, epsilon: float, repeats: int) -> str:
+    """Gradient of a fixed linear function of the plan."""
+    w = torch.randn(cost.shape, generator=torch.Generator().manual_seed(1), dtype=cost.dtype)
+    needed = 1
+    while float((sinkhorn_steps(cost, epsilon, half_steps=needed).sum(0) - 1).abs().mean()) > 1e-6:
+        needed += 4
+
+    def gradient(plan: Callable[[Tensor], Tensor]) -> Tensor:
+        c = cost.clone().requires_grad_()
+        (plan(c) * w).sum().backward()
+        assert c.grad is not None
+        return c.grad
+
+    def implicit() -> Tensor:
+        return gradient(lambda c: sinkhorn(c, epsilon, tol=1e-6))
+
+    def unrolled() -> Tensor:
+        return gradient(lambda c: sinkhorn_steps(c, epsilon, half_steps=needed))
+
+    times = interleaved({"implicit": implicit, "unrolled": unrolled}, repeats)
+    difference = float((implicit() - unrolled()).abs().max() / implicit().abs().max())
+    return f"| {name} | {len(cost)} | {needed} | {ratio(times, 'unrolled', 'implicit')} | {difference:.0e} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5, help="timed calls of each candidate")
+    parser.add_argument("--no-write", action="store_true", help="print only, leave sinkhorn.md alone")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    import ot
+
+    torch.set_num_threads(1)
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    shared = (
+        "The machine was shared with other work during these timings."
+        if load > 0.8
+        else "The machine was otherwise idle."
+    )
+    lines = [
+        "# Sinkhorn's iterations: speed",
+        "",
+        f"`python scripts/speed/sinkhorn.py`, float64, one CPU thread, torch {torch.__version__}, POT {ot.__version__}, {args.repeats} "
+        f"repeats. CPU time, ratios of medians (of minima in brackets); above 1 this project is faster. {shared}",
+        "",
+        "## Plans",
+        "",
+        "| problem | n | accuracy | POT `sinkhorn` / ours, goal 1 | POT `sinkhorn_log` / ours | our iterations | our marginals | POT's | "
+        "largest difference, in units of 1 / n |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for n in (256, 1024):
+        for name, (cost, epsilon) in problems(n).items():
+            lines += [row(name, cost, epsilon, tol, args.repeats) for tol in (1e-6, 1e-9)]
+    lines += [
+        "",
+        "## Plan and its gradient",
+        "",
+        "| problem | n | half-iterations of the unrolled one | unrolled / implicit | relative difference |",
+        "|---|---|---|---|---|",
+        *(gradient_row(name, *problems(256)[name], args.repeats) for name in problems(256)),
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if not args.no_write:
+        Path(__file__).with_suffix(".md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
