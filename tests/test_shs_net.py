@@ -245,6 +245,16 @@ def test_patch_and_sample():
         assert len(set(drawn.sample[b].tolist())) == 48 and (drawn.sample[b] == query[b]).any()
 
 
+def test_clouds_far_from_the_origin_lose_nothing():
+    """A cloud a million of its sizes away has the patches of the one at the origin, to the rounding of float32."""
+    x, owner, query = cloud(100), torch.zeros(3, dtype=torch.long), torch.tensor([0, 5, 9])
+    cuts = []
+    for shift in (0.0, 1e6):
+        clouds = CloudSet([x + shift], 32)
+        cuts.append(clouds.cut(owner, clouds.draw(owner, query, 32, 48, generator())))
+    assert all((a - b).abs().max() < 1e-5 for a, b in zip(*cuts, strict=True))
+
+
 def test_the_query_is_first_among_coincident_points():
     x = torch.cat([cloud(60).float(), torch.zeros(3, 3)])
     drawn = CloudSet([x], 16).draw(torch.tensor([0]), torch.tensor([62]), 16, 16, generator())
@@ -395,7 +405,8 @@ def test_loss_terms():
 
 def test_flat_neighbours_have_weight_one():
     points = torch.cat([torch.randn(1, 6, 2), torch.zeros(1, 6, 1)], -1)
-    assert (plane_weights(points, torch.tensor([[0.0, 0.0, 1.0]])) == 1).all()
+    for flat in (points, torch.ones(1, 6, 3)):  # coincident ones too
+        assert (plane_weights(flat, torch.tensor([[0.0, 0.0, 1.0]])) == 1).all()
 
 
 def test_the_other_side():

@@ -15,10 +15,11 @@ LEAST_SIGMA, SHARE = 0.05**2, 0.3
 def plane_weights(points: Tensor, normal: Tensor) -> Tensor:
     """w*_i = exp(-(p_i . n)^2 / sigma) (B, m), near 1 on the tangent plane of the query: points (B, m, 3), the query first, normal (B, 3).
 
-    The m points are scaled to radius 1 about the query; sigma = 0.3 mean (p_i . n)^2 + 1e-5, at least 0.05^2.
+    The m points are scaled to radius 1 about the query (coincident ones lie on the plane);
+    sigma = 0.3 mean (p_i . n)^2 + 1e-5, at least 0.05^2.
     """
     local = points - points[:, :1]
-    local = local / local.norm(dim=-1).amax(1)[:, None, None]
+    local = local / local.norm(dim=-1).amax(1)[:, None, None].clamp_min(torch.finfo(local.dtype).tiny)
     square = (local @ normal[..., None])[..., 0].square()
     sigma = (SHARE * square.mean(1, keepdim=True) + 1e-5).clamp_min(LEAST_SIGMA)
     return torch.exp(-square / sigma)

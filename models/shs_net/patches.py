@@ -28,7 +28,8 @@ class Drawn(NamedTuple):
 
 
 class CloudSet:
-    """Clouds of possibly different sizes on one device, float32: `points` (C, n, 3), zero beyond `sizes` (C,).
+    """Clouds of possibly different sizes on one device, float32: `points` (C, n, 3) about the mean of their cloud, which the network
+    does not see and float32 cannot spare, zero beyond `sizes` (C,).
 
     Raises ValueError, in one sentence, for a coordinate that is not finite and for a cloud with fewer points than a patch.
     """
@@ -41,7 +42,8 @@ class CloudSet:
             if len(x) < patch:
                 raise ValueError(f"cloud {i} has {len(x)} points and a patch wants {patch}; lower method.patch")
         self.sizes = torch.tensor([len(x) for x in clouds], device=device)
-        self.points = self._padded(clouds, device)
+        wide = [np.asarray(x, dtype=np.float64) for x in clouds]
+        self.points = self._padded([x - x.mean(0) for x in wide], device)
         self.normals = None if normals is None else self._padded(normals, device)
 
     def _padded(self, rows: Sequence[Any], device: str) -> Tensor:
