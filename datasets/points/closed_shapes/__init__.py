@@ -1,0 +1,1 @@
+"""Analytic closed shapes with noise, for oriented normals."""

@@ -1,0 +1,1 @@
+"""Oriented normals of scans and closed meshes; training clouds are analytic."""

@@ -1,0 +1,1 @@
+"""PCPNet as it is published: lists of shapes, .xyz, .normals and .pidx files."""
