@@ -11,11 +11,11 @@ from models.nn.pretrained import Backbone
 
 
 class DigitsCNN(nn.Module):
-    """Two 3 x 3 convolutions (32; 64 with stride 2) with ReLU and a linear layer: small images (N, C, H, W) -> (N, 128)."""
+    """Two 3 x 3 convolutions (32; 64 with stride 2) with ReLU and a linear layer, by choice normalised: (N, C, H, W) -> (N, 128)."""
 
     features = 128
 
-    def __init__(self, channels: int, height: int, width: int) -> None:
+    def __init__(self, channels: int, height: int, width: int, layer_norm: bool = False) -> None:
         super().__init__()
         self.net = nn.Sequential(
             nn.Conv2d(channels, 32, 3, padding=1),
@@ -24,6 +24,7 @@ class DigitsCNN(nn.Module):
             nn.ReLU(),
             nn.Flatten(),
             nn.Linear(64 * ((height + 1) // 2) * ((width + 1) // 2), self.features),
+            nn.LayerNorm(self.features, elementwise_affine=False) if layer_norm else nn.Identity(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ def backbone(cfg: Config, shape: tuple[int, ...]) -> nn.Module:
     if name == "none":
         return Given(shape)
     if name == "digits_cnn":
-        return DigitsCNN(*shape)
+        return DigitsCNN(*shape, layer_norm=cfg.layer_norm)
     net = Backbone(f"timm/{VITS[name]}", shape[-1], shape[0], cfg.weights, "method.weights")
     net.freeze(cfg.tuned_blocks)
     return net

@@ -31,6 +31,7 @@ class Config(TrainConfig):
         "network up to the features; null: digits_cnn below 64 pixels, vit_b16 (DINO) from there on, none for vectors",
         choices=("digits_cnn", *VITS, "none"),
     )
+    layer_norm: bool = option(False, "digits_cnn: normalise its output, as the last layer of a transformer does")
     weights: str | None = option(
         None, "of the backbone: file with a state dict (tensors only), or download; null: random"
     )
@@ -42,6 +43,11 @@ class Config(TrainConfig):
     )
     prototypes: int | None = option(
         None, "GCD: outputs of a weight-normalised layer after the head; null: no such layer", low=1
+    )
+    head_init: str | None = option(
+        None,
+        "weights of the head: normal (deviation 0.02, biases 0), uniform (as nn.Linear); null: normal",
+        choices=("normal", "uniform"),
     )
     c: float = option(0.05, "ball: curvature -c")
     clip: float = option(2.3, "ball: longest feature (r of the paper)", low=1e-6)

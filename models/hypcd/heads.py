@@ -13,14 +13,15 @@ from models.geometry import poincare
 from models.nn.mlp import mlp
 
 
-def projection(width: int, widths: Sequence[int], prototypes: int | None = None) -> nn.Sequential:
-    """Linear layers with GELU between them, weights N(0, 0.02^2) cut at two, biases 0; (n, width) -> (n, widths[-1]).
+def projection(width: int, widths: Sequence[int], prototypes: int | None = None, init: str = "normal") -> nn.Sequential:
+    """Linear layers with GELU between them; (n, width) -> (n, widths[-1]).
 
+    `init`: "normal" weights N(0, 0.02^2) cut at two and biases 0, as in DINO; "uniform" the start of nn.Linear, for narrow heads.
     `prototypes`: the output is normalised and meets that many unit vectors instead, as in DINO.
     """
     head = mlp([width, *widths], nn.GELU)
     for m in head:
-        if isinstance(m, nn.Linear):
+        if isinstance(m, nn.Linear) and init == "normal":
             nn.init.trunc_normal_(m.weight, std=0.02)
             nn.init.zeros_(m.bias)
     return nn.Sequential(*head, CosineClassifier(widths[-1], prototypes)) if prototypes else head
@@ -31,7 +32,7 @@ class CosineClassifier(nn.Module):
 
     def __init__(self, d: int, k: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(nn.init.trunc_normal_(torch.empty(k, d), std=0.02))
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(k, d), std=1 / math.sqrt(d)))
 
     def forward(self, x: Tensor) -> Tensor:
         return normalize(x, dim=1) @ normalize(self.weight, dim=1).mT

@@ -47,7 +47,7 @@ class CategoryDiscoverer(LightningMethod):
         width = int(body.features)  # type: ignore[arg-type]
         ball = cfg.space == "ball"
         widths = cfg.head if cfg.head is not None else [] if cfg.parametric and ball else [256, 64]
-        head = projection(width, widths, cfg.prototypes) if widths else nn.Identity()
+        head = projection(width, widths, cfg.prototypes, cfg.head_init or "normal") if widths else nn.Identity()
         classifier: nn.Module | None = None
         if cfg.parametric:
             k = bundle.n_out
