@@ -445,3 +445,38 @@ def test_digits_network():
     z = module.points(module.features(x))
     assert float(z.detach().norm(dim=1).max()) <= math.tanh(0.05**0.5 * 2.3) / 0.05**0.5 + 1e-6
     assert torch.allclose(normalize(z, dim=1), normalize(module.head(module.features(x)), dim=1), atol=1e-6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("experiment, method, c", [("cub", "hyp_simgcd", 0.05), ("cifar100", "gcd", 0.05)])
+def test_paper_configs_start(experiment, method, c, tmp_path):
+    """ViT-B/16 at 224 pixels: all four methods compose; one step on random images trains head and last block alone."""
+    words = [
+        f"experiment=hypcd/{experiment}",
+        "scale=paper",
+        "data.source=synthetic",
+        "method.weights=null",
+        f"out={tmp_path}",
+    ]
+    found = {cell.method.name: cell for cell in plan.expand(words)}
+    assert set(found) == {"gcd", "hyp_gcd", "simgcd", "hyp_simgcd"}
+    assert (found["hyp_gcd"].method.c, found["hyp_gcd"].method.alpha_max) == (
+        (0.05, 1.0) if experiment == "cub" else (0.01, 0.5)
+    )
+    cfg = found[method].method
+    assert (cfg.epochs, cfg.batch, cfg.lr, cfg.backbone, cfg.c) == (200, 128, 0.1, "vit_b16", c)
+    b = cells.load(found[method])
+    assert b.shape == (3, 224, 224) and b.train[0][0].shape == (2, 3, 224, 224)
+    plugin = CategoryDiscoverer(cfg)
+    assert plugin.skip(b) is None
+    module = plugin.build(b, cfg)
+    (opt,), _ = module.configure_optimizers()
+    before = {n: p.detach().clone() for n, p in module.named_parameters()}
+    x = torch.randint(0, 256, (4, 3, 224, 224), dtype=torch.uint8, generator=rng())
+    loss = module._loss(module.features(x), torch.tensor([0, -1, 0, -1]))
+    loss.backward()
+    opt.step()
+    moved = {n for n, p in module.named_parameters() if not torch.equal(p, before[n])}
+    assert bool(loss.isfinite()) and moved
+    assert all(n.startswith(("backbone.net.blocks.11.", "head.", "classifier.")) for n in moved)
+    assert any(n.startswith("backbone.net.blocks.11.") for n in moved)
