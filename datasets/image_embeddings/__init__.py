@@ -1,0 +1,1 @@
+"""Features of images under a fixed network of torchvision or timm."""

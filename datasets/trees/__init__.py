@@ -1,0 +1,1 @@
+"""Complete trees as finite metric spaces."""
