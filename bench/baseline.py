@@ -6,7 +6,7 @@ import csv
 import fnmatch
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ CAP = {"fraction": 0.1}
 FLOOR = {"fraction": 0.05}
 RELATIVE_FLOOR = 0.05  # of the value, for other units
 EXACT = 1e-6  # of the value: how far float32 kernels of other processors move a deterministic number that none of them amplifies
-ROUNDING = 1e-5  # below it a number that kernels move by a hundredth of itself is rounding error, and only its size means something
+ROUNDING = 1e-5  # a number below it is rounding error, and only its size means something
+NOTHING = 1e-12  # where even that is 0
 MARGIN = 10  # a third kind of processor may differ this many times more than the two that were tried
 CHAOTIC_MARGIN = 3  # and this many times where training amplifies rounding: then seeds give a tolerance, too
 VOLATILE = ("s", "MB", "Wh")  # measurements of the run, not of the method
@@ -119,15 +120,16 @@ def accept(
     """
     path = path or PATH
     accepted, changes = load(path), []
-    exact = deterministic_methods()
+    exact = exact_metrics()
     wanted = claim_methods(pattern)
     others: dict[str, list[dict[str, Any]]] = {}
     for r in elsewhere:
         others.setdefault(r["key"], []).append(r)
     for group in _by_cell(records).values():
         method = group[0]["method"]
+        claimed = {metric for m, metric in exact if m == method}
         first = min(group, key=lambda r: r["seed"])
-        for row in _rows(group, exact=method in exact, elsewhere=others.get(first.get("key", ""), [])):
+        for row in _rows(group, exact=claimed, elsewhere=others.get(first.get("key", ""), [])):
             if not (fnmatch.fnmatch(row["id"], pattern) or pattern == "all" or method in wanted):
                 continue
             old = accepted.get(row["id"])
@@ -159,7 +161,9 @@ def _by_cell(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[di
     return groups
 
 
-def _rows(group: list[dict[str, Any]], exact: bool, elsewhere: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+def _rows(
+    group: list[dict[str, Any]], exact: Collection[str] = (), elsewhere: Iterable[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
     first = min(group, key=lambda r: r["seed"])
     out = []
     for m in first["metrics"]:
@@ -168,7 +172,9 @@ def _rows(group: list[dict[str, Any]], exact: bool, elsewhere: Iterable[dict[str
         seeds, moved = (
             [x["value"] for r in rs for x in r["metrics"] if x["metric"] == m["metric"]] for rs in (group, elsewhere)
         )
-        tolerance = tolerance_of(m["value"], seeds, [v for v in moved if v is not None], m["unit"], exact)
+        tolerance = tolerance_of(
+            m["value"], seeds, [v for v in moved if v is not None], m["unit"], m["metric"] in exact
+        )
         out.append(
             {
                 "id": row_id(first, m["metric"]),
@@ -187,33 +193,33 @@ def tolerance_of(value: float, seeds: list[float], moved: list[float], unit: str
     """How far a number may be from the accepted one on another machine.
 
     value: the accepted number; seeds: the same number with each seed (the accepted one among them); moved: with the
-    first seed, by the kernels of other processors; exact: whether a claim calls the method deterministic.
+    first seed, by the kernels of other processors; exact: whether an exact claim is about this number.
 
-    Rounding error (|value| below ROUNDING and moved by more than a hundredth of itself): MARGIN times its size.
-    Deterministic and moved by no more than EXACT of itself: MARGIN times that or times the move.
+    Rounding error (|value| below ROUNDING): MARGIN times its size.
+    A claim calls it exact, or no seed changes it (shares excepted: the next seed may), and no kernel moves it by more than EXACT of
+    itself: MARGIN times that or times the move.
     Else: 3 standard deviations over seeds or a floor, whichever is larger, capped for shares; or CHAOTIC_MARGIN times the move.
     """
     import statistics
 
     move = max((abs(v - value) for v in moved), default=0.0)
     size = max(abs(v) for v in (value, *moved))
-    if size < ROUNDING and move > 0.01 * size:
-        return MARGIN * size
-    if exact and move <= EXACT * size:
-        return MARGIN * max(EXACT * abs(value), move)
+    if size < ROUNDING:
+        return max(MARGIN * size, NOTHING)
     spread = 3 * statistics.stdev(seeds) if len(seeds) > 1 else 0.0
+    seedless = len(seeds) > 1 and spread == 0.0 and unit != "fraction"
+    if (exact or seedless) and move <= EXACT * size:
+        return MARGIN * max(EXACT * abs(value), move)
     floor = FLOOR.get(unit, RELATIVE_FLOOR * abs(value))
     return max(min(max(spread, floor), CAP.get(unit, math.inf)), CHAOTIC_MARGIN * move)
 
 
-def deterministic_methods() -> set[str]:
-    """Methods of identity claims and of claims marked deterministic: their numbers are exact."""
+def exact_metrics() -> set[tuple[str, str]]:
+    """(method, metric) of identity claims and of claims marked deterministic: these numbers are exact."""
     claims = [c for card in cards().values() for c in card.get("claims") or []]
+    exact = [c for c in claims if c["gate"] in ("identity", "self") or c.get("deterministic")]
     return {
-        m
-        for c in claims
-        if c["gate"] == "identity" or c.get("deterministic")
-        for m in (c["ours"], *(c.get("baselines") or []))
+        (variant.partition(" ")[0], c["metric"]) for c in exact for variant in (c["ours"], *(c.get("baselines") or []))
     }
 
 

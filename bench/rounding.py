@@ -1,6 +1,6 @@
-"""What another processor may do to a number: the same cells again, by the vector kernels that older processors get.
+"""What another machine may do to a number: the same cells again, by the vector kernels of older processors and with more threads.
 
-Libraries choose their kernels by the processor they find, and kernels add in different orders. A number that this
+Libraries choose their kernels by the processor they find; kernels and threads add in different orders. A number that this
 moves is not wrong, and a gate that runs on another machine than the one that accepted it must let it move that far.
 """
 
@@ -21,7 +21,8 @@ from bench.schema import BenchError
 
 _NO_AVX512 = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
 # torch, MKL, OpenBLAS, oneDNN and numpy each read a variable of their own; where one does not apply it is ignored
-KERNELS = {
+KERNELS: dict[str, dict[str, str]] = {
+    "threads": {"OMP_NUM_THREADS": "2"},
     "avx2": {
         "ATEN_CPU_CAPABILITY": "avx2",
         "MKL_CBWR": "AVX2",
@@ -46,13 +47,14 @@ def by_other_kernels(cells: Sequence[Cell], words: Sequence[str]) -> list[dict[s
     lines of a process that failed.
     """
     out = Path(cells[0].settings["out"])
-    kept = [w for w in words if w.partition("=")[0] not in ("out", "only", "seed")]
+    kept = [w for w in words if w.partition("=")[0] not in ("out", "only", "seed", "trainer.threads")]
     with tempfile.TemporaryDirectory() as folder:
         keys = Path(folder) / "keys"
         keys.write_text("".join(f"{c.key}\n" for c in cells))
         jobs = {}
         for name, env in KERNELS.items():
             command = [sys.executable, "-m", "bench.rounding", *kept, f"seed={cells[0].seed}", f"only={keys}"]
+            command += [f"trainer.threads={env.get('OMP_NUM_THREADS', 1)}"]
             with (Path(folder) / name).open("w") as log:
                 jobs[name] = subprocess.Popen(
                     [*command, f"out={out / 'kernels' / name}"],

@@ -392,26 +392,30 @@ def test_tolerances_come_from_seeds_or_the_floor():
         return {"status": "done", "method": "m", "data": "d", "fold": "f", "scale": "smoke", "seed": seed, "origin": "simulated",
                 "metrics": [{"metric": "a", "value": value, "better": "higher", "unit": unit}]}  # fmt: skip
 
-    (row,) = baseline._rows([rec(0, 0.5, "fraction"), rec(1, 0.7, "fraction"), rec(2, 0.6, "fraction")], exact=False)
+    (row,) = baseline._rows([rec(0, 0.5, "fraction"), rec(1, 0.7, "fraction"), rec(2, 0.6, "fraction")], exact=())
     assert row["value"] == 0.5 and row["tolerance"] == baseline.CAP["fraction"] < 0.3
-    (row,) = baseline._rows([rec(0, 0.5, "K"), rec(1, 0.7, "K"), rec(2, 0.6, "K")], exact=False)
+    (row,) = baseline._rows([rec(0, 0.5, "K"), rec(1, 0.7, "K"), rec(2, 0.6, "K")], exact=())
     assert row["tolerance"] == pytest.approx(0.3)
-    (row,) = baseline._rows([rec(0, 0.5, "fraction")], exact=False)
+    (row,) = baseline._rows([rec(0, 0.5, "fraction")], exact=())
     assert row["tolerance"] == baseline.FLOOR["fraction"]
-    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=True)
+    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=("a",))
     assert row["tolerance"] == pytest.approx(200 * 1e-5)
-    assert baseline._rows([rec(0, 2.0, "s")], exact=False) == []
+    assert baseline._rows([rec(0, 2.0, "s")], exact=()) == []
     # by the kernels of other processors
-    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=True, elsewhere=[rec(0, 200.0001, "K"), rec(0, 200.0, "K")])
+    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=("a",), elsewhere=[rec(0, 200.0001, "K"), rec(0, 200.0, "K")])
     assert row["tolerance"] == pytest.approx(200 * 1e-5)  # moved by less than EXACT
-    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=True, elsewhere=[rec(0, 201.0, "K")])
+    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=("a",), elsewhere=[rec(0, 201.0, "K")])
     assert row["tolerance"] == 10.0  # training amplifies rounding: the floor of 5 % holds
-    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=False, elsewhere=[rec(0, 180.0, "K")])
+    (row,) = baseline._rows([rec(0, 200.0, "K")], exact=(), elsewhere=[rec(0, 180.0, "K")])
     assert row["tolerance"] == 60.0
-    (row,) = baseline._rows([rec(0, 1e-15, "1")], exact=True, elsewhere=[rec(0, 4e-15, "1")])
+    (row,) = baseline._rows([rec(0, 1e-15, "1")], exact=("a",), elsewhere=[rec(0, 4e-15, "1")])
     assert row["tolerance"] == pytest.approx(4e-14)
-    (row,) = baseline._rows([rec(0, 0.0, "1")], exact=True, elsewhere=[rec(0, 1e-16, "1")])
-    assert row["tolerance"] == pytest.approx(1e-15)
+    (row,) = baseline._rows([rec(k, 200.0, "K") for k in range(3)])
+    assert row["tolerance"] == pytest.approx(200 * 1e-5)  # no claim is about it, and no seed changes it
+    (row,) = baseline._rows([rec(k, 0.5, "fraction") for k in range(3)])
+    assert row["tolerance"] == baseline.FLOOR["fraction"]
+    (row,) = baseline._rows([rec(0, 0.0, "1")], exact=("a",), elsewhere=[rec(0, 1e-16, "1")])
+    assert row["tolerance"] == baseline.NOTHING
 
 
 def test_acceptance_reruns_the_cells_by_the_kernels_of_other_processors(tmp_path, monkeypatch, bench):
@@ -420,7 +424,7 @@ def test_acceptance_reruns_the_cells_by_the_kernels_of_other_processors(tmp_path
     words = ["method=bw_descent", "scale=smoke", "fold=0", f"out={tmp_path}"]
     code, out, err = bench("baseline", "--accept", "all", *words)
     assert code == 0, out + err
-    for name in ("avx2", "sse"):
+    for name in ("threads", "avx2", "sse"):
         (record,) = store.scan(tmp_path / "kernels" / name)
         assert record["seed"] == 0 and record["metrics"]
     assert len(list(store.scan(tmp_path))) == 3  # the rows by other kernels are no results
