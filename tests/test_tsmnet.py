@@ -431,6 +431,23 @@ def test_one_normalisation_for_all_is_refit_on_training_data(tmp_path):
         close(module.net.norm.running_mean_test[0], spd.aim_mean(module.net.spd(x)), 1e-9)
 
 
+@pytest.mark.parametrize("norm", ["none", "gbw", "bw", "brooks", "aim", "lem", "lcm"])
+def test_every_normalisation_of_spdnet_trains_in_this_network(norm, tmp_path):
+    """The cell learns and adapts nothing; the network is the composition of its parts, with the parameters of the layer."""
+    words = ["method=tsmnet", *TINY, f"method.norm={norm}", "method.theta=0.5", "method.epochs=15", f"out={tmp_path}"]
+    cell = plan.expand(words)[0]
+    outcome, record = cells.run(cell)
+    assert outcome == "done" and record["transductive"] is False, record.get("traceback")
+    assert value(record) > 0.6
+    layer = TSMNet(cell.method)._layer(6)
+    parameters = sum(p.numel() for p in layer.parameters())
+    net = TSMNetwork(3, 2, None, (2, 8, 9, 6), norm=lambda n: layer).eval()
+    assert sum(p.numel() for p in net.norm.parameters()) == parameters
+    x, domain = torch.randn(5, 3, 40, generator=torch.Generator().manual_seed(0)), at(5, 7)
+    with torch.no_grad():
+        close(net.features(x, domain), upper(spd.logm(layer(net.spd(x)))), 1e-12)
+
+
 def test_data_without_sessions_are_skipped_with_a_reason():
     bundle = shifted(1)
     method = TSMNet(Config(name="tsmnet"))

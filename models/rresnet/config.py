@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench.schema import BenchError, TrainConfig, option
-from models.spdnet.config import NORMS
+from bench.schema import option
+from models.spdnet.config import NormConfig
 
 
 @dataclass
-class Config(TrainConfig):
+class Config(NormConfig):
     """RResNet: BiMap, normalisation, one residual step along a learnt vector field, LogEig, linear classifier."""
 
-    norm: str = option("none", "normalisation after BiMap, as for spdnet", choices=NORMS)
     theta: float = option(0.5, "power deformation of gbw, bw, aim and lcm (lem has none); not 0")
-    momentum: float = option(0.1, "weight of a new batch in the running statistics", low=0.0, high=1.0)
-    norm_eps: float = option(1e-5, "added to the variance before its root", low=1e-12)
-    official_parity: bool = option(False, "follow the authors' code where it differs from the mathematics")
     hidden: int | None = option(None, "size after BiMap; null: the paper's 30, or 5/8 of smaller matrices", low=1)
     steps: int = option(1, "residual steps", low=1)
     channels: int = option(3, "channels of the map of the eigenvalues", low=1)
@@ -33,7 +29,3 @@ class Config(TrainConfig):
     def parts(self) -> tuple[str, ...]:
         """Everything that `models.spdnet.net` imports."""
         return ("spdnet", "gbw_rbn", "liebn")
-
-    def check(self) -> None:
-        if self.theta == 0:
-            raise BenchError("method.theta=0 has no inverse power; choose any other value, 1 for no deformation")

@@ -11,8 +11,8 @@ NORMS = ("none", "gbw", "bw", "brooks", "aim", "lem", "lcm")
 
 
 @dataclass
-class Config(TrainConfig):
-    """SPDNet: BiMap, normalisation, ReEig (once or more), LogEig, linear classifier; before it, for EEG, a covariance front end."""
+class NormConfig(TrainConfig):
+    """The normalisation of a network of SPD matrices and what it is built with, see `models.spdnet.net.normalisation`."""
 
     norm: str = option(
         "none",
@@ -22,6 +22,17 @@ class Config(TrainConfig):
     theta: float = option(1.0, "power deformation of gbw, bw, aim and lcm (lem has none); not 0")
     momentum: float = option(0.1, "weight of a new batch in the running statistics", low=0.0, high=1.0)
     norm_eps: float = option(1e-5, "added to the variance before its root", low=1e-12)
+    official_parity: bool = option(False, "follow the authors' code where it differs from the mathematics")
+
+    def check(self) -> None:
+        if self.theta == 0:
+            raise BenchError("method.theta=0 has no inverse power; choose any other value, 1 for no deformation")
+
+
+@dataclass
+class Config(NormConfig):
+    """SPDNet: BiMap, normalisation, ReEig (once or more), LogEig, linear classifier; before it, for EEG, a covariance front end."""
+
     official_parity: bool = option(
         False, "follow the authors' code where it differs from the mathematics (also: BiMap stays at its start)"
     )
@@ -56,8 +67,7 @@ class Config(TrainConfig):
         return ("liebn",) if self.norm in ("aim", "lem", "lcm") else ()
 
     def check(self) -> None:
-        if self.theta == 0:
-            raise BenchError("method.theta=0 has no inverse power; choose any other value, 1 for no deformation")
+        super().check()
         if self.dims is not None and (not self.dims or min(self.dims) < 1):
             raise BenchError(
                 f"method.dims={self.dims} needs one size or more, each at least 1; null takes method.hidden"

@@ -5,22 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench.schema import BenchError, TrainConfig, option
+from bench.schema import BenchError, option
+from models.spdnet.config import NORMS, NormConfig
+
+OWN = ("spddsmbn", "spdmbn")
+"""Normalisations with momentum schedule and refit; the others keep running statistics over all domains."""
 
 
 @dataclass
-class Config(TrainConfig):
+class Config(NormConfig):
     """TSMNet: convolutions, covariance, BiMap, SPD momentum batch normalisation by domain (session or subject), tangent space."""
 
     norm: str = option(
         "spddsmbn",
-        "spddsmbn keeps statistics by domain; spdmbn one set for all, refit on the training data after training",
-        choices=("spddsmbn", "spdmbn"),
+        "spddsmbn keeps statistics by domain; spdmbn one set for all, refit on the training data after training; "
+        "the others are those of spdnet",
+        choices=(*OWN, *NORMS),
     )
     adapt: bool = option(
-        True, "refit the statistics of unseen domains on their unlabelled data (transductive); without: M = I, v = 1"
+        True,
+        "spddsmbn: refit the statistics of unseen domains on their unlabelled data (transductive); without: M = I, v = 1",
     )
-    official_parity: bool = option(False, "follow the authors' code where it differs from the mathematics")
     temporal: int = option(4, "temporal filters", low=1)
     spatial: int = option(40, "spatial filters = size of the covariance", low=2)
     kernel: int = option(25, "length of a temporal filter in samples", low=1)
@@ -37,7 +42,12 @@ class Config(TrainConfig):
     accepts: ClassVar[tuple[str, ...]] = ("eeg_trials",)
     margin: ClassVar[float] = 0.1
 
+    def parts(self) -> tuple[str, ...]:
+        """Everything that `models.spdnet.net` imports, where a layer of it is taken."""
+        return () if self.norm in OWN else ("spdnet", "gbw_rbn", "liebn")
+
     def check(self) -> None:
+        super().check()
         if self.hidden > self.spatial:
             raise BenchError(
                 f"method.hidden={self.hidden} is larger than method.spatial={self.spatial}; BiMap only reduces"

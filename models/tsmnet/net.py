@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import geoopt
 import torch
 from torch import Tensor, nn
 
-from models.geometry.eig import inv_sqrtm
+from models.geometry.eig import inv_sqrtm, logm
 from models.nn.spd_layers import BiMap, ReEig
 from models.tsmnet.norm import SPDDSMBN
 
@@ -70,6 +70,7 @@ class TSMNetwork(nn.Module):
     ----------
     domains : identifiers of all domains, or None for one normalisation over all samples whatever their domain (SPDMBN).
     sizes : (c1, c2, kernel, size after BiMap), of the paper (4, 40, 25, 20).
+    norm : size -> layer on (N, size, size) in place of both; it knows no domains and is never refit.
     """
 
     def __init__(
@@ -81,13 +82,17 @@ class TSMNetwork(nn.Module):
         rectify: float = 1e-4,
         trace_norm: bool = False,
         official_parity: bool = False,
+        norm: Callable[[int], nn.Module] | None = None,
     ):
         super().__init__()
         c1, c2, kernel, hidden = sizes
         self.front = ConvolutionalCovariance(channels, c1, c2, kernel, trace_norm)
         self.bimap, self.rectify = StiefelBiMap(c2, hidden), ReEig(rectify)
         self.shared = domains is None
-        self.norm = SPDDSMBN(hidden, (0,) if domains is None else domains, official_parity=official_parity)
+        if norm is None:
+            self.norm = SPDDSMBN(hidden, (0,) if domains is None else domains, official_parity=official_parity)
+        else:
+            self.norm = norm(hidden)
         self.classifier = nn.Linear(hidden * (hidden + 1) // 2, n_out).double()
 
     def spd(self, x: Tensor) -> Tensor:
@@ -96,7 +101,10 @@ class TSMNetwork(nn.Module):
 
     def features(self, x: Tensor, domain: Tensor) -> Tensor:
         """Normalised tangent vectors (N, hidden (hidden + 1) / 2)."""
-        return upper(self.norm.tangent(self.spd(x), torch.zeros_like(domain) if self.shared else domain))
+        spd = self.spd(x)
+        if not isinstance(self.norm, SPDDSMBN):
+            return upper(logm(self.norm(spd)))
+        return upper(self.norm.tangent(spd, torch.zeros_like(domain) if self.shared else domain))
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
         return self.classifier(self.features(x, domain))

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.schema import Arrays, Bundle, LightningMethod, Result
 from models.geometry.eig import logm
 from models.nn.classifier import Classifier
 from models.nn.geoopt_adam import riemannian_adam
-from models.tsmnet.config import Config
+from models.tsmnet.config import OWN, Config
 from models.tsmnet.net import TSMNetwork, upper
 from models.tsmnet.sampler import domain_batches
 from models.tsmnet.schedule import momenta
@@ -33,6 +33,8 @@ class DomainClassifier(Classifier):
 
     def on_train_epoch_start(self) -> None:
         cfg = self.cfg
+        if cfg.norm not in OWN:
+            return
         by_domain = cfg.norm == "spddsmbn"
         bs, bs0 = (cfg.batch // cfg.domains, cfg.batch) if by_domain else (cfg.batch, 10 * cfg.batch)
         last = max(int(cfg.epochs or 0) - cfg.settle, 2)
@@ -65,7 +67,7 @@ class TSMNet(LightningMethod):
     def skip(self, bundle: Bundle) -> str | None:
         splits = [s for s in (bundle.train, bundle.val, bundle.test) if s is not None]
         if any(not isinstance(s, Arrays) or s.group is None for s in splits):
-            return "the trials of this data set name no session or subject, and TSMNet normalises each by itself"
+            return "the trials of this data set name no session or subject, and TSMNet draws its batches by them"
         if bundle.shape[-1] <= self.cfg.kernel // 2:
             return f"trials have {bundle.shape[-1]} samples and the temporal kernel {self.cfg.kernel}; set method.kernel lower"
         return None
@@ -76,7 +78,14 @@ class TSMNet(LightningMethod):
         domains = np.unique(np.concatenate([s.group for s in splits])).tolist() if by_domain else None
         sizes = (cfg.temporal, cfg.spatial, cfg.kernel, cfg.hidden)
         net = TSMNetwork(
-            bundle.shape[0], bundle.n_out, domains, sizes, cfg.rectify, cfg.trace_norm, cfg.official_parity
+            bundle.shape[0],
+            bundle.n_out,
+            domains,
+            sizes,
+            cfg.rectify,
+            cfg.trace_norm,
+            cfg.official_parity,
+            None if cfg.norm in OWN else self._layer,
         )
         unseen = None
         if by_domain and cfg.adapt and bundle.val is not None:
@@ -84,6 +93,13 @@ class TSMNet(LightningMethod):
             unseen = tensors(bundle.val, new) if new.any() else None
         self.module = DomainClassifier(net, cfg, unseen)
         return self.module
+
+    def _layer(self, n: int) -> nn.Module:
+        from models.spdnet.net import normalisation  # the code of other methods, part of the row only when it is chosen
+
+        cfg = self.cfg
+        options = {"theta": cfg.theta, "momentum": cfg.momentum, "eps": cfg.norm_eps}
+        return normalisation(cfg.norm, n, **options, official_parity=cfg.official_parity)
 
     def batches(self, split: Arrays, generator: Any) -> list[list[int]]:
         cfg = self.cfg
@@ -99,9 +115,10 @@ class TSMNet(LightningMethod):
             parts = [tensors(s) for s in for_fit]
             module.net.refit(*(torch.cat(t).to(module.device) for t in zip(*parts, strict=True)))
             return False
-        if self.cfg.adapt:
+        if self.cfg.norm == "spddsmbn" and self.cfg.adapt:
             module.net.refit(*(t.to(module.device) for t in tensors(bundle.test)))
-        return self.cfg.adapt
+            return True
+        return False
 
     def run(self, bundle: Bundle, ctx: Any) -> Result:
         result = super().run(bundle, ctx)
