@@ -15,13 +15,14 @@ from bench import cell as cells
 from bench import choices, plan
 from bench.schema import Arrays, BenchError, Bundle
 from models.image_classifier import optimisers
-from models.image_classifier.backbones import backbone, read_weights
+from models.image_classifier.backbones import backbone
 from models.image_classifier.config import HEADS, MANIFOLDS, NORMS, OPTIMISERS
 from models.image_classifier.heads import CosineHead
 from models.image_classifier.module import Network
 from models.image_classifier.norms import factory
 from models.image_classifier.plugin import ImageClassifier
 from models.nn.convnets import BasicBlock, ResNet, load_weights
+from models.nn.pretrained import read_state
 from models.nn.torchvision_ops import cure
 
 cure()
@@ -132,22 +133,22 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(
         ValueError, match=r"of another shape \(first bn1.bias: \(4,\) in the file, \(8,\) in the network\)"
     ):
-        load_weights(small, read_weights(str(tmp_path / "w.pt")), "w.pt")
+        load_weights(small, read_state(str(tmp_path / "w.pt")), "w.pt")
     state = small.state_dict()
     state["layer9.weight"] = state.pop("conv1.weight")
     with pytest.raises(ValueError, match=r"1 missing \(first conv1.weight\), 1 unknown \(first layer9.weight\)"):
         load_weights(small, state, "w.pt")
     with pytest.raises(BenchError, match="is no file"):
-        read_weights(str(tmp_path / "none.pt"))
+        read_state(str(tmp_path / "none.pt"))
     (tmp_path / "torn.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:100])
     with pytest.raises(BenchError, match="cannot be read as tensors"):
-        read_weights(str(tmp_path / "torn.pt"))
+        read_state(str(tmp_path / "torn.pt"))
 
 
 def test_a_weight_file_with_objects_is_not_executed(tmp_path):
     torch.save(nn.Linear(2, 2), tmp_path / "object.pt")
     with pytest.raises(BenchError, match="cannot be read as tensors"):
-        read_weights(str(tmp_path / "object.pt"))
+        read_state(str(tmp_path / "object.pt"))
 
 
 # --- head, network

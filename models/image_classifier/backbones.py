@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
-from bench.schema import BenchError
 from models.image_classifier.config import TRANSFORMERS
 from models.image_classifier.norms import factory
 from models.nn import convnets
+from models.nn.pretrained import read_state
 from models.nn.torchvision_ops import cure
 
 if TYPE_CHECKING:
@@ -77,25 +75,10 @@ def backbone(cfg: Config, shape: tuple[int, ...]) -> nn.Module:
             net = convnets.ResNet(channels, make, block, blocks, stem, deep, cfg.width or 64)
     if cfg.weights:
         target = net.net if isinstance(net, Transformer) else net
-        convnets.load_weights(target, read_weights(cfg.weights), cfg.weights, ("fc.", "head.", "head_dist."))
+        convnets.load_weights(
+            target,
+            read_state(cfg.weights, "method.weights"),
+            f"method.weights={cfg.weights}",
+            ("fc.", "head.", "head_dist."),
+        )
     return net
-
-
-def read_weights(path: str) -> dict[str, Tensor]:
-    """A state dict from a local file: tensors only (`weights_only`), nothing in the file is executed."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise BenchError(f"method.weights={path} is no file; name a state dict written by torch.save")
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise BenchError(
-            f"method.weights={path} cannot be read as tensors ({type(error).__name__}); it is damaged, or it holds objects, which "
-            "are not loaded: save the state dict alone"
-        ) from None
-    for wrapper in ("state_dict", "model", "teacher"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise BenchError(f"method.weights={path} holds no state dict; save the one of the backbone")
-    return {k.removeprefix("module."): v for k, v in state.items()}

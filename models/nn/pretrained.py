@@ -112,12 +112,13 @@ def read_state(path: str, label: str = "weights") -> dict[str, Tensor]:
     """A state dict of a local file: tensors only, nothing in the file is executed. Wrappers such as {"model": ...} are opened."""
     file = Path(path).expanduser()
     if not file.is_file():
-        raise BenchError(f"{label}={path} is no file; name a state dict written by torch.save, or `download`")
+        raise BenchError(f"{label}={path} is no file; name a state dict written by torch.save")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         raise BenchError(
-            f"{label}={path} cannot be read as tensors ({type(error).__name__}); save the state dict alone"
+            f"{label}={path} cannot be read as tensors ({type(error).__name__}); it is damaged, or it holds objects, which are "
+            "not loaded: save the state dict alone"
         ) from None
     for wrapper in ("state_dict", "model", "teacher"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):

@@ -33,6 +33,7 @@ from datasets.ar_sources.adapter import simulate  # noqa: E402
 from datasets.ar_sources.config import Config as Resonators  # noqa: E402
 from models.acm.config import Config  # noqa: E402
 from models.acm.plugin import ACM  # noqa: E402
+from scripts.speed.timing import publish  # noqa: E402
 
 TEN = list(range(1, 11))
 SETTINGS = [  # classifier, channels, samples, trials of the training set, orders, lags
@@ -146,10 +147,7 @@ def main() -> None:
         if args.only is None or i in args.only:
             lines.append(row(setting, args.repeats))
             print(lines[-1], flush=True)
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish(lines, __file__, write=not args.no_write)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from models.adamp import SGDP, AdamP  # noqa: E402
 from models.image_classifier.norms import factory  # noqa: E402
 from models.nn.convnets import BasicBlock, ResNet  # noqa: E402
-from scripts.speed.timing import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import interleaved, publish, ratio  # noqa: E402
 
 
 def parameters(dtype: torch.dtype) -> list[nn.Parameter]:
@@ -111,10 +111,7 @@ def main() -> None:
         f"Largest difference of the weights after three steps, float64, foreach against per parameter: AdamP {error['AdamP']:.0e}, "
         f"SGDP {error['SGDP']:.0e}.",
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish(lines, __file__, write=not args.no_write)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from models.nn.torchvision_ops import cure  # noqa: E402
 cure()
 from timm.layers import EvoNorm2dB0, EvoNorm2dS0  # noqa: E402
 
-from scripts.speed.timing import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import interleaved, publish, ratio  # noqa: E402
 
 SIZES = [(32, 64, 32), (32, 128, 16), (32, 256, 8)]  # images, channels, height = width
 
@@ -89,11 +89,8 @@ def main() -> None:
         "|" + "---|" * len(names),
         *("| " + " | ".join(cells) + " |" for cells, _ in rows),
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
+    publish(lines, __file__, write=not args.no_write)
     print("compilation (s):", ", ".join(f"{k} {v:.1f}" for _, c in rows for k, v in c.items()))
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from models.geometry.graph_frames import PermutationFrameAveraging  # noqa: E402
 from models.nn.dgcnn import DGCNN  # noqa: E402
 from models.nn.gin import GIN  # noqa: E402
 from models.nn.pointnet import PointNet  # noqa: E402
-from scripts.speed.timing import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import interleaved, publish, ratio  # noqa: E402
 
 
 def step(f, net: nn.Module, backward: bool):
@@ -122,10 +122,7 @@ def main() -> None:
         "|---|---|---|",
     ]
     lines.append(graph_row(args.seconds))
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish(lines, __file__, write=not args.no_write)
 
 
 if __name__ == "__main__":

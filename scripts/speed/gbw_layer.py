@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from models.gbw_rbn.norm import GBWBatchNorm  # noqa: E402
 from models.geometry import spd  # noqa: E402
 from scripts.speed.reference_gbw import reference_gbw  # noqa: E402
-from scripts.speed.timing import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import interleaved, publish, ratio  # noqa: E402
 
 SIZES = [(30, 12), (30, 20), (30, 30), (64, 20), (128, 12), (30, 60)]
 
@@ -167,10 +167,7 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     lines += pyriemann_rows(64, 20, args.seconds)
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish(lines, __file__, write=not args.no_write)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from models.gcr import GrassmannHead, GrassmannSGD  # noqa: E402
 from models.geometry import grassmann  # noqa: E402
 from models.image_classifier.norms import factory  # noqa: E402
 from models.nn.convnets import BasicBlock, ResNet  # noqa: E402
-from scripts.speed.timing import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import idle_or_not, interleaved, publish, ratio  # noqa: E402
 
 
 def training_step(net: nn.Module, head: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
@@ -160,12 +160,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    shared = (
-        "The machine was shared with other work during these timings."
-        if load > 0.8
-        else "The machine was otherwise idle."
-    )
+    shared = idle_or_not()
     lines = [
         "# Grassmann head and equiangular basis vectors: speed",
         "",
@@ -191,10 +186,7 @@ def main() -> None:
         "|---|---|---|---|---|",
         *basis_rows(),
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish(lines, __file__, write=not args.no_write)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from models.geometry import lie  # noqa: E402
 from models.lie_decomposition.network import LieNetwork, PlainNetwork, count, matched_channels  # noqa: E402
-from scripts.speed.gbw_layer import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import interleaved, publish, ratio  # noqa: E402
 
 
 def step(net: nn.Module, x: torch.Tensor) -> Callable[[], object]:
@@ -97,10 +97,7 @@ def main() -> None:
         "|---|---|---|---|",
         *(polar_row(n, 400, args.seconds / 3) for n in (2, 3)),
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish(lines, __file__, write=not args.no_write)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from models.spdnet.net import (  # noqa: E402
     normalisation,
 )
 from scripts.speed.reference_gbw import matrix_function, reference_gbw  # noqa: E402
-from scripts.speed.timing import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import interleaved, publish, ratio  # noqa: E402
 
 TRIALS, CHANNELS, SAMPLES, CLASSES, BATCH = 300, 8, 125, 5, 30
 
@@ -132,7 +132,7 @@ def main() -> None:
             trained.optimiser.step()
 
     times = interleaved({**epochs, "SPD layers": spd_layers, "update": update}, args.seconds)
-    text = "\n".join(
+    publish(
         [
             "# An epoch of the MAMEM network with GBW batch norm",
             "",
@@ -147,12 +147,10 @@ def main() -> None:
             f"| update of all parameters / network | {ratio(times, 'update', 'network')} | |",
             "",
             f"Weights after one epoch differ by at most {difference:.0e} of the largest of their tensor (the convolutions are float32).",
-            "",
-        ]
+        ],
+        __file__,
+        write=not args.no_write,
     )
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
 
 
 if __name__ == "__main__":

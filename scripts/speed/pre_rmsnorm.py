@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 from models.nn.torchvision_ops import cure  # noqa: E402
 from models.pre_rmsnorm import CRMSNorm, RMSNorm, to_pre_crmsnorm, to_pre_rmsnorm  # noqa: E402
-from scripts.speed.timing import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import interleaved, publish, ratio  # noqa: E402
 
 WIDTH, TOKENS, EPS = 384, 197, 1e-6
 
@@ -150,10 +150,7 @@ def main() -> None:
             "",
             "torch.compile was not timed: " + ("left out by --no-compile." if compiler else "no C++ compiler."),
         ]
-    text = "\n".join([*lines, "", *WHY]) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish([*lines, "", *WHY], __file__, write=not args.no_write)
 
 
 WHY = [

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from models.geometry import rotations as rot  # noqa: E402
-from scripts.speed.timing import interleaved, ratio  # noqa: E402
+from scripts.speed.timing import interleaved, publish, ratio  # noqa: E402
 
 
 def tasks(n: int) -> dict[str, tuple[Callable[[], torch.Tensor], Callable[[], object], torch.Tensor | None]]:
@@ -105,10 +105,7 @@ def main() -> None:
     ]
     for n in args.sizes:
         lines += rows(n, args.seconds)
-    text = "\n".join([*lines, "", *WHY]) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish([*lines, "", *WHY], __file__, write=not args.no_write)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
 
 import argparse
-import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -32,25 +30,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from models.geometry.sinkhorn import potentials, sinkhorn, sinkhorn_steps  # noqa: E402
+from scripts.speed.timing import idle_or_not, interleaved, publish, ratio  # noqa: E402
 
 LOG_SIZE = 256  # POT's log-domain solver is timed up to this size: above, it takes many times as long
-
-
-def interleaved(candidates: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """CPU seconds per call; candidates take turns, each timed after a call that is not."""
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repeats):
-        for name, f in candidates.items():
-            f()
-            start = time.process_time()
-            f()
-            times[name].append(time.process_time() - start)
-    return times
-
-
-def ratio(times: dict[str, list[float]], a: str, b: str) -> str:
-    """a over b: ratio of medians (of minima)."""
-    return f"{statistics.median(times[a]) / statistics.median(times[b]):.2f} ({min(times[a]) / min(times[b]):.2f})"
 
 
 def problems(n: int) -> dict[str, tuple[Tensor, float]]:
@@ -94,7 +76,7 @@ def row(name: str, cost: Tensor, epsilon: float, tol: float, repeats: int) -> st
     candidates = {"ours": ours, "pot": calibrated("sinkhorn")}
     if n <= LOG_SIZE:
         candidates["log"] = calibrated("sinkhorn_log")
-    times = interleaved(candidates, repeats)
+    times = interleaved(candidates, 0.0, least=repeats, prime=True)
     log = ratio(times, "log", "ours") if n <= LOG_SIZE else "not timed"
     mine, theirs = ours(), candidates["pot"]()
     steps = potentials(cost, epsilon, mass, mass, tol=tol, steps=100_000).steps
@@ -124,7 +106,7 @@ def gradient_row(name: str, cost: Tensor, epsilon: float, repeats: int) -> str:
     def unrolled() -> Tensor:
         return gradient(lambda c: sinkhorn_steps(c, epsilon, half_steps=needed))
 
-    times = interleaved({"implicit": implicit, "unrolled": unrolled}, repeats)
+    times = interleaved({"implicit": implicit, "unrolled": unrolled}, 0.0, least=repeats, prime=True)
     difference = float((implicit() - unrolled()).abs().max() / implicit().abs().max())
     return f"| {name} | {len(cost)} | {needed} | {ratio(times, 'unrolled', 'implicit')} | {difference:.0e} |"
 
@@ -138,12 +120,7 @@ def main() -> None:
     import ot
 
     torch.set_num_threads(1)
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    shared = (
-        "The machine was shared with other work during these timings."
-        if load > 0.8
-        else "The machine was otherwise idle."
-    )
+    shared = idle_or_not()
     lines = [
         "# Sinkhorn's iterations: speed",
         "",
@@ -167,10 +144,7 @@ def main() -> None:
         "|---|---|---|---|---|",
         *(gradient_row(name, *problems(256)[name], args.repeats) for name in problems(256)),
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if not args.no_write:
-        Path(__file__).with_suffix(".md").write_text(text)
+    publish(lines, __file__, write=not args.no_write)
 
 
 if __name__ == "__main__":

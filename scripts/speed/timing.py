@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 
 def interleaved(
@@ -40,3 +42,19 @@ def ratio(times: Mapping[str, list[float]], a: str, b: str, digits: int = 2) -> 
     """a over b: ratio of medians, in brackets of minima."""
     median = statistics.median(times[a]) / statistics.median(times[b])
     return f"{median:.{digits}f} ({min(times[a]) / min(times[b]):.{digits}f})"
+
+
+def idle_or_not() -> str:
+    """Whether other work shares the machine now, as a sentence of a table; ask before the timings start."""
+    shared = os.getloadavg()[0] / (os.cpu_count() or 1) > 0.8
+    return (
+        "The machine was shared with other work during these timings." if shared else "The machine was otherwise idle."
+    )
+
+
+def publish(lines: Sequence[str], script: str, write: bool) -> None:
+    """Print a table of Markdown lines and, if `write`, keep it beside the script that made it."""
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if write:
+        Path(script).with_suffix(".md").write_text(text)
