@@ -132,6 +132,14 @@ class DataConfig(Choice):
         """Names of the folds, countable without data; each becomes one cell."""
         return ["0"]
 
+    def fold_number(self, fold: str) -> int:
+        """Place of a fold among `folds()`, the seed of its draws; BenchError where it is none of them."""
+        names = self.folds()
+        if fold not in names:
+            those = ", ".join(names) if len(names) < 5 else f"{names[0]} to {names[-1]}"
+            raise BenchError(f"fold={fold} is unknown for {self.name}: it has {those}")
+        return names.index(fold)
+
     def available(self) -> tuple[str, ...]:
         """The sources that these choices have; `sources` unless a choice rules one out."""
         return self.sources

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import BenchError, Bundle
+from bench.schema import Bundle
 from datasets.ar_sources.config import Config
 from datasets.eeg.bundle import bundle
 from datasets.eeg.twin import Trials, ill_share
@@ -21,10 +21,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     """One fold: `x` (n, d, samples) float64, `y` class; train and test are parts of a stratified shuffled split, no validation."""
     from sklearn.model_selection import StratifiedKFold
 
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: it has {config.folds()[0]} to {config.folds()[-1]}"
-        )
+    config.fold_number(fold)
     subject, part = int(fold[1:3]), int(fold.partition("k")[2])
     x, y, mixing = simulate(config, subject)
     parts = StratifiedKFold(config.n_folds, shuffle=True, random_state=config.split_seed).split(x, y)

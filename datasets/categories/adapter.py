@@ -24,11 +24,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     (2, c, h, w). `meta`: `known` (list of class indices), `unlabelled` (D_u as a training set, every label -1), `labelled`
     (D_l as it is evaluated), `class_names`, `mean`, `std`, `white` as `datasets.images` gives them. No validation split.
     """
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: data.splits={config.splits} makes {config.folds()[-1]} the last"
-        )
-    number = config.folds().index(fold)
+    number = config.fold_number(fold)
     # in files or in memory, images come as they are stored where the crops resize them
     stored = replace(config, image_size=config.image_size if config.lazy() or source != "real" else None)
     pool = gather(stored if config.augment == "crops" else config, source, Path(root), Path(cache))
@@ -39,7 +35,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     pool = replace(pool, y=place[pool.y], names=tuple(pool.names[i] for i in order))
     labelled, unlabelled = split(pool, config, len(known), number)
     shape = _shape(pool, config)
-    mean, std = normalisation(pool, config, np.union1d(labelled, unlabelled), shape)
+    meta = normalisation(pool, config, np.union1d(labelled, unlabelled), shape)
     train, plain_train = _images(pool, labelled, config, shape)
     train_u, test = _images(pool, unlabelled, config, shape, hidden=True)
     return Bundle(
@@ -55,16 +51,8 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
             pool.digest, labelled, unlabelled, str(order), config.augment, config.normalise, str(shape)
         ),
         task=CategoryDiscovery(),
-        card={"licence": config.licence, "citation": config.citation, **pool.sources},
-        meta={
-            "mean": mean,
-            "std": std,
-            "white": pool.white,
-            "class_names": list(pool.names),
-            "known": list(range(len(known))),
-            "unlabelled": train_u,
-            "labelled": plain_train,
-        },
+        card=pool.card(config),
+        meta=meta | {"known": list(range(len(known))), "unlabelled": train_u, "labelled": plain_train},
     )
 
 

@@ -6,18 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import Arrays, BenchError, Bundle, fingerprint
+from bench.schema import Arrays, Bundle, fingerprint
 from datasets.circles.config import Config
 from datasets.clustering import Clustering
 
 
 def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """`test.x` (n circles, 2) float32 is the set to cluster, in random order; `test.y` the circle of each point, for scoring only."""
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: data.draws={config.draws} makes {config.folds()[-1]} the last"
-        )
-    rng = np.random.default_rng([config.seed, config.folds().index(fold)])
+    rng = np.random.default_rng([config.seed, config.fold_number(fold)])
     y = rng.permutation(np.repeat(np.arange(len(config.radii)), config.n))
     angle = rng.uniform(0, 2 * np.pi, len(y))
     x = np.asarray(config.radii)[y, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import ORIGIN, Arrays, BenchError, Bundle, fingerprint
+from bench.schema import ORIGIN, Arrays, Bundle, fingerprint
 from datasets import files
 from datasets.digits.config import CITATIONS, LICENCES, MNIST, Config
 
@@ -21,11 +21,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     digits: fold k is the stratified random split number k, 1,437 / 360. mnist: fold k takes random subsets, number k, of the
     60,000 training and of the 10,000 test images, so that folds share images but no fold trains on its test images.
     """
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: it has {config.folds()[0]} to {config.folds()[-1]}"
-        )
-    k, name = int(fold.removeprefix("split")), config.dataset
+    k, name = config.fold_number(fold), config.dataset
     sizes = tuple(given or most for given, most in zip((config.n_train, config.n_test), SIZES[name], strict=True))
     card = {"licence": LICENCES[name], "source": "scikit-learn, load_digits", "citation": CITATIONS[name]}
     if source == "synthetic":

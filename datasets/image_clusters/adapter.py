@@ -17,35 +17,28 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
 
     `meta`: `mean` and `std` by channel, in units of `white`, the value of a white pixel, and `class_names`.
     """
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: data.splits={config.splits} makes {config.folds()[-1]} the last"
-        )
+    number = config.fold_number(fold)
     pool = gather(config, source, Path(root), Path(cache))
-    if not isinstance(pool.x, np.ndarray):
-        raise BenchError(
-            f"data.dataset={config.dataset} stays in files; clustering takes images in memory, e.g. digits"
-        )
+    x = pool.in_memory(config, "clustering")
     rows = np.arange(len(pool.y))
     if pool.test is not None:
         rows = np.setdiff1d(rows, pool.test)
     if config.n_train is not None:
         if config.n_train > len(rows):
             raise BenchError(f"data.n_train={config.n_train} is more than the {len(rows)} images there are; lower it")
-        rows = stratified(pool.y, rows, config.n_train, np.random.default_rng([config.folds().index(fold), 22]))
-    shape = pool.x.shape[1:]
-    mean, std = normalisation(pool, config, rows, shape)
+        rows = stratified(pool.y, rows, config.n_train, np.random.default_rng([number, 22]))
+    shape = x.shape[1:]
     return Bundle(
         kind=config.kind,
         train=None,
         val=None,
-        test=Arrays(pool.x[rows], pool.y[rows]),
+        test=Arrays(x[rows], pool.y[rows]),
         n_out=len(pool.names),
         shape=shape,
         group=fold,
         origin=ORIGIN[source],
         fingerprint=fingerprint(pool.digest, rows, config.normalise, str(shape)),
         task=Clustering(),
-        card={"licence": config.licence, "citation": config.citation, **pool.sources},
-        meta={"mean": mean, "std": std, "white": pool.white, "class_names": list(pool.names)},
+        card=pool.card(config),
+        meta=normalisation(pool, config, rows, shape),
     )

@@ -22,14 +22,11 @@ VERSION = 1  # of the computation: raise it when the same request gives other ve
 
 def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """`x` (n, d) float32 and labels `y`, split as `datasets.images` splits the images."""
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: data.splits={config.splits} makes {config.folds()[-1]} the last"
-        )
+    number = config.fold_number(fold)
     pool = gather(config, source, Path(root), Path(cache))
     weights = config.weights if source == "real" else None
     x = embeddings(pool, config, weights, Path(cache))
-    parts = split(pool, config, config.folds().index(fold))
+    parts = split(pool, config, number)
     train, val, test = (Arrays(x[rows], pool.y[rows]) for rows in parts)
     made = f"{config.backbone}, weights {'random' if weights is None else Path(weights).name}"
     return Bundle(
@@ -42,7 +39,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         group=fold,
         origin=ORIGIN[source],
         fingerprint=fingerprint(x, pool.y, *parts),
-        card={"licence": config.licence, "citation": config.citation, "embedding": made, **pool.sources},
+        card=pool.card(config) | {"embedding": made},
         meta={"class_names": list(pool.names)},
     )
 
@@ -109,8 +106,10 @@ def _compute(pool: Pool, config: Config, weights: str | None) -> np.ndarray:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of a network without weights
         net = Backbone(config.backbone, h, c, weights, "data.weights").eval()
-    mean, std = normalisation(pool, config, np.arange(len(pool.y)), (c, h, w))
-    centre, scale = (pool.white * torch.tensor(v, dtype=torch.float32).view(1, -1, 1, 1) for v in (mean, std))
+    meta = normalisation(pool, config, np.arange(len(pool.y)), (c, h, w))
+    centre, scale = (
+        pool.white * torch.tensor(v, dtype=torch.float32).view(1, -1, 1, 1) for v in (meta["mean"], meta["std"])
+    )
     items: Any = pool.x
     images = Pictures(items, pool.y, None if memory else fixed(h, lazy=True), random=False, channels=c)
     with torch.no_grad():

@@ -19,28 +19,21 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     `meta["transfer"]`: {"train", "test"}: Arrays of the images of the other classes, half and half by class, labels counted from 0.
     Images have to be in memory: digits, MNIST, CIFAR, the stand-in.
     """
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: data.splits={config.splits} makes {config.folds()[-1]} the last"
-        )
+    number = config.fold_number(fold)
     pool = gather(config, source, Path(root), Path(cache))
-    if not isinstance(pool.x, np.ndarray):
-        raise BenchError(
-            f"data.dataset={config.dataset} stays in files; the transfer split takes images in memory, e.g. digits"
-        )
+    x = pool.in_memory(config, "the transfer split")
     if len(pool.names) < config.learned + 2:
         raise BenchError(
             f"data.learned={config.learned} leaves fewer than two of {len(pool.names)} classes to transfer to; lower it"
         )
-    number = config.folds().index(fold)
     known = np.flatnonzero(pool.y < config.learned)
     official = None if pool.test is None else np.flatnonzero(np.isin(known, pool.test))
-    mine = replace(pool, x=pool.x[known], y=pool.y[known], test=official, names=pool.names[: config.learned])
+    mine = replace(pool, x=x[known], y=pool.y[known], test=official, names=pool.names[: config.learned])
     parts = split(mine, config, number)
     rest = np.flatnonzero(pool.y >= config.learned)
     probe = stratified(pool.y, rest, len(rest) // 2, np.random.default_rng([number, 21]))
-    shape = mine.x.shape[1:]
-    mean, std = normalisation(mine, config, parts[0], shape)
+    shape = x.shape[1:]
+    meta = normalisation(mine, config, parts[0], shape)
 
     def arrays(rows: np.ndarray, of: Any = mine, shift: int = 0) -> Arrays:
         return Arrays(of.x[rows], of.y[rows] - shift)
@@ -56,12 +49,6 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         group=fold,
         origin=ORIGIN[source],
         fingerprint=fingerprint(pool.digest, *parts, probe, config.learned, config.normalise, str(shape)),
-        card={"licence": config.licence, "citation": config.citation, **pool.sources},
-        meta={
-            "mean": mean,
-            "std": std,
-            "white": pool.white,
-            "class_names": list(mine.names),
-            "transfer": {k: arrays(rows, pool, config.learned) for k, rows in other.items()},
-        },
+        card=pool.card(config),
+        meta=meta | {"transfer": {k: arrays(rows, pool, config.learned) for k, rows in other.items()}},
     )

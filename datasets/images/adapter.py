@@ -29,6 +29,16 @@ class Pool:
     sources: dict[str, Any]
     truth: dict[str, Any] | None = None
 
+    def card(self, config: Config) -> dict[str, Any]:
+        """`Bundle.card` of these images."""
+        return {"licence": config.licence, "citation": config.citation, **self.sources}
+
+    def in_memory(self, config: Config, what: str) -> np.ndarray:
+        """`x` as an array; BenchError where the images stay in files and `what` (a noun) needs them all at once."""
+        if isinstance(self.x, np.ndarray):
+            return self.x
+        raise BenchError(f"data.dataset={config.dataset} stays in files; {what} takes images in memory, e.g. digits")
+
 
 def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """Images `x` (n, c, h, w) uint8 and labels `y` int64 as train, val and test.
@@ -37,14 +47,10 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     data sets with a `y`. `meta`: `mean` and `std` (per channel, after division by `white`, the value of a white pixel) that a
     network normalises by, `class_names`, and the simulator's `truth`.
     """
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: data.splits={config.splits} makes {config.folds()[-1]} the last"
-        )
+    number = config.fold_number(fold)
     pool = gather(config, source, Path(root), Path(cache))
-    parts = split(pool, config, config.folds().index(fold))
+    parts = split(pool, config, number)
     shape = _shape(pool, config)
-    mean, std = normalisation(pool, config, parts[0], shape)
     return Bundle(
         kind=config.kind,
         train=_images(pool, parts[0], config, shape, train=True),
@@ -55,9 +61,8 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         group=fold,
         origin=ORIGIN[source],
         fingerprint=fingerprint(pool.digest, *parts, config.augment, config.normalise, str(shape)),
-        card={"licence": config.licence, "citation": config.citation, **pool.sources},
-        meta={"mean": mean, "std": std, "white": pool.white, "class_names": list(pool.names)}
-        | ({"truth": pool.truth} if pool.truth else {}),
+        card=pool.card(config),
+        meta=normalisation(pool, config, parts[0], shape) | ({"truth": pool.truth} if pool.truth else {}),
     )
 
 
@@ -123,11 +128,14 @@ def stratified(y: np.ndarray, rows: np.ndarray, k: int, rng: np.random.Generator
     return np.sort(order[np.argsort(position, kind="stable")[:k]])
 
 
-def normalisation(
-    pool: Pool, config: Config, rows: np.ndarray, shape: tuple[int, ...]
-) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation by channel, in units of white, as data.normalise says."""
-    c = shape[0]
+def normalisation(pool: Pool, config: Config, rows: np.ndarray, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What a network needs to read the images, as `Bundle.meta` has it: `mean` and `std` by channel in units of `white`, chosen by
+    data.normalise and measured on `rows`; `class_names`."""
+    mean, std = _moments(pool, config, rows, shape[0])
+    return {"mean": mean, "std": std, "white": pool.white, "class_names": list(pool.names)}
+
+
+def _moments(pool: Pool, config: Config, rows: np.ndarray, c: int) -> tuple[list[float], list[float]]:
     if config.normalise == "none":
         return [0.0] * c, [1.0] * c
     if config.normalise == "half":

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import Arrays, BenchError, Bundle, fingerprint
+from bench.schema import Arrays, Bundle, fingerprint
 from datasets.scale_invariant.config import Config
 
 
 def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """`train.x` (1, 2) float64: the start, of unit length; `train.y` (1, 2): the direction of the minimum; no test split."""
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has {', '.join(config.folds())}")
-    angle = np.deg2rad(config.angles[config.folds().index(fold)])
+    angle = np.deg2rad(config.angles[config.fold_number(fold)])
     start, goal = np.array([[np.cos(angle), np.sin(angle)]]), np.array([[0.0, 1.0]])
     return Bundle(
         kind=config.kind,

@@ -21,9 +21,7 @@ def load(config: SkeletonConfig, fold: str, source: str, root: Path, cache: Path
     zero matrices and exact copies were left out, so that no matrix is on both sides. Validation comes from the training
     half. The same seed draws the split for every method.
     """
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has {', '.join(config.folds())}")
-    index = config.folds().index(fold)
+    index = config.fold_number(fold)
     meta: dict[str, Any] = {"paradigm": "skeleton", "scale": config.scale, "eps": config.eps}
     if source == "real":
         x, y, test, card = _read(config, root)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import Arrays, BenchError, Bundle, fingerprint
+from bench.schema import Arrays, Bundle, fingerprint
 from datasets.sphere_codes.config import Config, parse
 
 
 def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """`train.x` (1, 3) float64: n, d and the largest |cos| asked for, which `meta` has by name; no test split."""
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has {', '.join(config.folds())}")
+    config.fold_number(fold)
     n, d, c = parse(fold)
     x = np.array([[n, d, c]])
     return Bundle(

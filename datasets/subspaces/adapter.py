@@ -6,18 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import Arrays, BenchError, Bundle, fingerprint
+from bench.schema import Arrays, Bundle, fingerprint
 from datasets.subspaces.config import Config
 
 
 def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """Unit vectors x (n, ambient) float32 and classes y int64 as train and test; `meta["truth"]["bases"]` (classes, ambient, dim)
     float64 are the true subspaces, orthonormal columns."""
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: data.draws={config.draws} makes {config.folds()[-1]} the last"
-        )
-    rng = np.random.default_rng([config.seed, config.folds().index(fold)])
+    rng = np.random.default_rng([config.seed, config.fold_number(fold)])
     bases = np.linalg.qr(rng.standard_normal((config.classes, config.ambient, config.dim)))[0]
     n_train, n_test = config.n_train or 4000, config.n_test or 4000
     y = rng.integers(config.classes, size=n_train + n_test)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import Arrays, BenchError, Bundle, fingerprint
+from bench.schema import Arrays, Bundle, fingerprint
 from datasets.tensor_functions.config import CANDIDATES, Config
 from datasets.tensor_functions.functions import cosine_similarity, inertia
 from datasets.tensor_functions.task import TensorTask
@@ -28,14 +28,12 @@ def points(function: str, n: int) -> np.ndarray:
 
 def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """`x` (n, 20 or 9), `y` (n, 9 or 1) float32; `meta`: rep_in, rep_out (tensors by rank), groups (largest first), exact."""
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has split0 to split{config.splits - 1}")
     x = points(config.function, config.n)
     if config.function == "inertia":
         y = inertia(x, config.constant, config.axis)
     else:
         y = cosine_similarity(x, config.constant, config.keeps)
-    order = np.random.default_rng([int(fold.removeprefix("split")), 3]).permutation(config.n)
+    order = np.random.default_rng([config.fold_number(fold), 3]).permutation(config.n)
     x, y = x.astype(np.float32), y.astype(np.float32)
     train, val, test = (Arrays(x[i], y[i]) for i in np.array_split(order, 3))
     rep_in, rep_out = REPS[config.function]

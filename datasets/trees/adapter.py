@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import Arrays, BenchError, Bundle, fingerprint
+from bench.schema import Arrays, Bundle, fingerprint
 from datasets.trees.config import Config, parse
 
 
@@ -15,8 +15,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
 
     `meta["parent"]` (n,) int64 has the parent of each node, -1 for the root, which is node 0; nodes are numbered level by level.
     """
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has {', '.join(config.folds())}")
+    config.fold_number(fold)
     b, depth = parse(fold)
     parent = parents(b, depth)
     distances = path_lengths(parent)

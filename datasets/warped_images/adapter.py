@@ -27,11 +27,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     `meta`: `strength` (n_test,), the size of each test image's map, 0 upright (see `strength`); `law`, the ranges of the maps;
     `mean`, `std`, `white` and `class_names` as in `datasets.images`.
     """
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: data.splits={config.splits} makes {config.folds()[-1]} the last"
-        )
-    number = config.folds().index(fold)
+    number = config.fold_number(fold)
     made = _original if config.original and source == "real" else _built
     train, val, upright, moved, size, names, sources = made(config, number, source, Path(root), Path(cache))
     x, y = (np.concatenate([a, b]) for a, b in zip(upright, moved, strict=True))

@@ -23,10 +23,7 @@ def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bun
     Four consecutive trials are pieces of one 5-s presentation, so a random split would put neighbours on both sides; sessions
     do not. `x` (n, 8, 125) float64 in the units of the file (microvolt-like), `y` label 0..4, `group` session 1..5.
     """
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: it has {config.folds()[0]} to {config.folds()[-1]}"
-        )
+    config.fold_number(fold)
     subject = int(fold[1:])
     meta = {
         "sfreq": SFREQ,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import BenchError, Bundle
+from bench.schema import Bundle
 from datasets.eeg.bundle import bundle, twin_card
 from datasets.eeg.standalone.config import Config
 from datasets.eeg.twin import Recording, simulate
@@ -14,10 +14,7 @@ from datasets.eeg.twin import Recording, simulate
 
 def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """One simulated subject; `x` (n, n_channels, n_times) float64 uV, `group` session from 1."""
-    if fold not in config.folds():
-        raise BenchError(
-            f"fold={fold} is unknown for {config.name}: it has {config.folds()[0]} to {config.folds()[-1]}"
-        )
+    config.fold_number(fold)
     channels, classes = config.names()
     recording = Recording(
         config.paradigm,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import Arrays, BenchError, Bundle, fingerprint
+from bench.schema import Arrays, Bundle, fingerprint
 from datasets.rotations.clouds.config import Config
 from datasets.rotations.stream import Stream, rotations
 from datasets.rotations.task import RotationTask
@@ -43,9 +43,7 @@ def aeroplanes(count: int, points: int, rng: np.random.Generator) -> np.ndarray:
 
 def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """`x` (n, 2, points, 3) float32, a cloud P and R P; `y` (n, 3, 3) float32. `train.draw(n, rng)`: n rotations of one shape."""
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has draw0 to draw{config.draws - 1}")
-    rng = np.random.default_rng([int(fold.removeprefix("draw")), 57])
+    rng = np.random.default_rng([config.fold_number(fold), 57])
     shapes = aeroplanes(config.shapes, config.points, rng).astype(np.float32)
     tested = aeroplanes(config.test_shapes, config.points, rng).astype(np.float32).repeat(config.per_shape, 0)
 

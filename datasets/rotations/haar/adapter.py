@@ -19,7 +19,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         y = rotations(n, rng, config.sampling).astype(np.float32)
         return y.reshape(n, 9), y
 
-    x, y = draw(config.n_test, np.random.default_rng([int(fold.removeprefix("draw")), 9]))
+    x, y = draw(config.n_test, np.random.default_rng([config.fold_number(fold), 9]))
     return Bundle(
         kind=config.kind,
         train=Stream(draw, 64000),

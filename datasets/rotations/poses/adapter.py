@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import Arrays, BenchError, Bundle, fingerprint
+from bench.schema import Arrays, Bundle, fingerprint
 from datasets.rotations.poses.config import Config
 from datasets.rotations.poses.skeleton import motion, skeleton
 from datasets.rotations.stream import Stream
@@ -20,9 +20,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
 
     `meta`: parents, offsets (57, 3) in cm, rest (57, 3), emphasised (joints that count ten times in the loss).
     """
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has draw0 to draw{config.draws - 1}")
-    rng = np.random.default_rng([int(fold.removeprefix("draw")), 171])
+    rng = np.random.default_rng([config.fold_number(fold), 171])
     parents, offsets, names = skeleton()
     frames = motion(config.sequences, config.amplitude, rng)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import BenchError, Bundle
+from bench.schema import Bundle
 from datasets.spd.bundle import bundle
 from datasets.spd.clusters.config import KAPPA, Config
 from datasets.spd.twin import clusters
@@ -14,8 +14,7 @@ from datasets.spd.twin import clusters
 
 def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bundle:
     """`x` (k, n, n) float64 SPD, the base point of trace n; `meta["truth"]` has the class centres."""
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has draw0 to draw{config.draws - 1}")
+    number = config.fold_number(fold)
     per_class = config.train + config.val + config.test
     found = clusters(
         config.n,
@@ -24,7 +23,7 @@ def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bun
         kappa=KAPPA[config.condition],
         separation=config.separation,
         spread=config.spread,
-        rng=np.random.default_rng([2504, config.folds().index(fold)]),
+        rng=np.random.default_rng([2504, number]),
     )
     place = np.arange(len(found.y)) % per_class
     split = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.schema import BenchError, Bundle
+from bench.schema import Bundle
 from datasets.spd.bundle import bundle
 from datasets.spd.sources.config import Config
 
@@ -17,9 +17,7 @@ def load(config: Config, fold: str, source: str, root: Path, cache: Path) -> Bun
     Signals are A_s diag(v_c)^(1/2) Z with white Z (channels - copies, samples), class variances v_c and the session's
     mixing A_s; `copies` further channels repeat the first ones plus `noise`. Without drift A_s = A in every session.
     """
-    if fold not in config.folds():
-        raise BenchError(f"fold={fold} is unknown for {config.name}: it has draw0 to draw{config.draws - 1}")
-    rng = np.random.default_rng([1604, config.folds().index(fold)])
+    rng = np.random.default_rng([1604, config.fold_number(fold)])
     own = config.channels - config.copies
     variance = np.exp(config.contrast * rng.normal(size=(config.classes, own)))
     mixing = rng.normal(size=(own, own)) / np.sqrt(own)
