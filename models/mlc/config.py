@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from bench.schema import BenchError, MethodConfig, option
+from bench.schema import BenchError, option
+from models.clustering.config import SubspaceConfig
 
 BACKBONES = ("mlp", "small_cnn", "resnet18")
 VIEWS = ("noise", "affine", "simclr")
@@ -14,7 +15,7 @@ USUAL = {"dim": 16, "eta": 0.15, "kernel": "inner", "optimiser": "adam", "weight
 
 
 @dataclass
-class Config(MethodConfig):
+class Config(SubspaceConfig):
     """Learns features in orthogonal subspaces and a doubly stochastic membership together, and clusters the membership."""
 
     backbone: str | None = option(None, "null: mlp for vectors, resnet18 for images", choices=BACKBONES)
@@ -64,10 +65,6 @@ class Config(MethodConfig):
         "clusters from the membership, or from the features alone",
         choices=("gamma", "kmeans", "ensc", "ssc_omp"),
     )
-    gamma: float = option(10.0, "of labels=ensc, see there", low=1.0)
-    tau: float = option(0.95, "of labels=ensc, see there", low=0.0, high=1.0)
-    atoms: int = option(5, "of labels=ssc_omp, see there", low=1)
-    residual: float = option(1e-6, "of labels=ssc_omp, see there", low=0.0)
 
     plugin: ClassVar[str] = "models.mlc.plugin:MLC"
     accepts: ClassVar[tuple[str, ...]] = ("clustering",)
