@@ -12,8 +12,7 @@ from models.geometry.objectives.curvature import NotPositiveDefinite
 from models.geometry.objectives.trace import Trace
 from models.gns.newton import TRIALS, Problem, evaluate
 
-FLOOR = 1e-5  # smallest adaptive constant of the gradient methods and of super-universal Newton, as in the released code
-)
+FLOOR = 1e-5  # smallest adaptive constant of the gradient methods and super-universal Newton, as in the released code
 CUBIC_FLOOR = 1e-14  # a larger one would bound the steps of cubic Newton where f flattens out
 
 
