@@ -1,0 +1,1 @@
+"""Pairs of measures to transport one to the other, simulated (kind transport)."""

@@ -1,0 +1,1 @@
+"""Baselines of transport maps: shift, Gaussian, entropic, and the dual with input-convex networks."""
