@@ -1,0 +1,1 @@
+"""Random polynomials on the hypercube {-1, 1}^m, simulated (kind hypercube)."""

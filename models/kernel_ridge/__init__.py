@@ -1,0 +1,1 @@
+"""Regressions of scikit-learn with cross-validated choices: baselines for vectors."""
