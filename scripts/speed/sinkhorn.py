@@ -173,8 +173,8 @@ def main() -> None:
         "",
         "Last column: how far the plan's cost is from the exact assignment's (0) towards that of the independent plan (1).",
         "",
-        "| problem | n | accuracy | POT `sinkhorn_log`, torch / ours, goal 3 | our marginals | POT's | largest difference, in units of 1 / n | "
-        "above the assignment |",
+        "| problem | n | accuracy | POT `sinkhorn_log`, torch / ours, goal 3 | our marginals | POT's | largest difference, units of 1 / n "
+        "| above the assignment |",
         "|---|---|---|---|---|---|---|---|",
         *(
             torch_row(name, cost[:500, :500], epsilon, 1e-6, max(2, args.repeats // 2))
