@@ -1,0 +1,1 @@
+"""Noisy points of manifolds whose geodesic distances are known, and cells of single-cell data (kind manifold)."""

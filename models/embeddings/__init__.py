@@ -1,0 +1,1 @@
+"""Distances and embeddings of libraries, the baselines of manifold learning."""
