@@ -22,7 +22,7 @@ bench: setup
 	  code=$$?; $(PY) -m bench report experiment=gbw_rbn/mamem --md results/mamem_reduced.md && exit $$code
 
 test: setup
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(CORES) --dist worksteal
 
 lint: setup
 	$(PY) -m ruff check .
