@@ -1,6 +1,7 @@
 """Curves of finished cells of an experiment: median and quartile band over folds and seeds, against any budget.
 
     python scripts/curves.py experiment=gns/log_sum_exp --x solves --y gap --png curves.png
+    python scripts/curves.py experiment=mip/digits --y noisy_accuracy --linear --png curves.png
     python scripts/curves.py experiment=lr_perceptron/digits --y error --data "digit_pairs (first=5, ...)" --png curves.png
 
 `--x` is the step of the curve or the name of another curve of the same cells that grows (solves, evaluations, seconds). One
@@ -55,8 +56,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", help="which rows: experiment=..., out=..., scale=...")
     parser.add_argument("--x", default="step", help="step, or a curve that grows: solves, evaluations, seconds")
     parser.add_argument(
-        "--y", default="gap", help="the curve that is drawn: gap, gradient_norm, loss, error, train_loss"
+        "--y",
+        default="gap",
+        help="the curve that is drawn: gap, gradient_norm, loss, error, noisy_accuracy, relative_excess, ...",
     )
+    parser.add_argument("--linear", action="store_true", help="a linear y axis, for accuracies; otherwise logarithmic")
     parser.add_argument("--data", default="", help="only this data set, named as in the printed list")
     parser.add_argument("--png", type=Path, help="file of the figure")
     given = parser.parse_args(arguments)
@@ -84,8 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def save(lines: Runs, given: Any, title: str, path: Path) -> None:
-    drawn = {method: [(x, floor(y)) for x, y in runs] for method, runs in sorted(lines.items())}
-    figure = draw_bands(drawn, LABEL.get(given.x, given.x), given.y, title)
+    shown = (lambda y: y) if given.linear else floor
+    drawn = {method: [(x, shown(y)) for x, y in runs] for method, runs in sorted(lines.items())}
+    scale = "linear" if given.linear else "log"
+    figure = draw_bands(drawn, LABEL.get(given.x, given.x), given.y, title, scale)
     figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
     print(f"\n{path}")
 

@@ -34,7 +34,7 @@ from models.geometry.objectives import (
     Softmax,
 )
 from models.geometry.objectives.curvature import NotPositiveDefinite
-from models.geometry.objectives.trace import band, check_start
+from models.geometry.objectives.trace import band, check_start, draw_bands
 
 RNG = np.random.default_rng(0)
 A, B = RNG.uniform(-1, 1, (9, 5)), RNG.uniform(-1, 1, 9)
@@ -419,4 +419,8 @@ def test_curves_of_an_experiment(tmp_path, bench, capsys):
     png = tmp_path / "curves.png"
     assert main([*words, "--x", "solves", "--png", str(png)]) == 0
     assert png.read_bytes()[:4] == b"\x89PNG" and "| gns | 3 |" in capsys.readouterr().out
+    assert main([*words, "--x", "seconds", "--linear", "--png", str(png)]) == 0
+    runs = {"a": [(np.arange(3), np.array([0.0, 0.5, 0.0]))] * 2}
+    for scale in ("log", "linear"):
+        assert draw_bands(runs, "x", "y", scale=scale).axes[0].get_yscale() == scale
     assert main([*words, "--y", "spam"]) == 2 and "spam" in capsys.readouterr().err

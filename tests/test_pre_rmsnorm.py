@@ -19,6 +19,7 @@ from models.nn.transformer import GPT, Block, ViT
 from models.pre_rmsnorm import (
     CRMSNorm,
     RMSNorm,
+    norms,
     pre_crmsnorm_block,
     pre_ln_block,
     pre_rmsnorm_block,
@@ -133,6 +134,20 @@ def test_norm_gradient_and_half_precision(norm):
     assert torch.isfinite(zero.grad).all()
     with pytest.raises(ValueError, match="5 entries"):
         norm(6)(torch.zeros(2, 5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_fused_kernel_is_the_same_norm(dtype, monkeypatch):
+    """What a GPU takes: value and gradient within rounding of the plain computation, the dtype kept."""
+    x = torch.randn(5, 7, generator=torch.Generator().manual_seed(0), dtype=F64).to(dtype).requires_grad_()
+    results = []
+    for choice in (False, True):
+        monkeypatch.setattr(norms, "fused", lambda x, choice=choice: choice)
+        y = RMSNorm(7, 1e-3)(x)
+        assert y.dtype == dtype
+        results.append((y.detach(), torch.autograd.grad(y.square().sum() + y[0].sum(), x)[0]))
+    for a, b in zip(*results, strict=True):
+        assert float((a - b).abs().max()) < (1e-12 if dtype == F64 else 4e-3)
 
 
 # --- conversion

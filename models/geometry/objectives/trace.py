@@ -113,13 +113,17 @@ def band(x: Sequence[np.ndarray], y: Sequence[np.ndarray], points: int = 400) ->
 
 
 def draw_bands(
-    lines: dict[str, list[tuple[np.ndarray, np.ndarray]]], x_label: str, y_label: str, title: str = ""
+    lines: dict[str, list[tuple[np.ndarray, np.ndarray]]],
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    scale: str = "log",
 ) -> Any:
-    """A matplotlib Figure: for each name the median and the quartile band over its runs (x, y), on a logarithmic y axis."""
+    """A matplotlib Figure: for each name the median and the quartile band over its runs (x, y); `scale` of the y axis, log or linear."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 4.2))
-    axes = figure.add_subplot(xlabel=x_label, ylabel=y_label, yscale="log", title=title)
+    axes = figure.add_subplot(xlabel=x_label, ylabel=y_label, yscale=scale, title=title)
     for name, runs in lines.items():
         grid, mid, low, high = band([r[0] for r in runs], [r[1] for r in runs])
         (line,) = axes.plot(grid, mid, drawstyle="steps-post", label=f"{name} ({len(runs)})" if len(runs) > 1 else name)

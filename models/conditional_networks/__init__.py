@@ -1,0 +1,1 @@
+"""Baselines of the hypernetwork study that are no hypernetworks: FiLM, and one network for each noise level."""
