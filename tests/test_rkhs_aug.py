@@ -304,3 +304,70 @@ def test_bad_input(bench):
 def test_import_is_lazy():
     code = "import sys, models.rkhs_aug as m; assert 'torch' not in sys.modules; assert 'Block' in dir(m)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+# --- masked images
+# ------------------------------------------------------------------------------------------------------
+
+
+def test_masks_of_images():
+    from models.masked_probe.plugin import hidden
+
+    rng = np.random.default_rng(0)
+    random = hidden("random", 0.3, 4000, (3, 8, 8), rng).reshape(4000, 3, 8, 8)
+    assert (random[:, :1] == random).all() and abs(random.mean() - 0.3) < 0.01
+    block = hidden("block", 0.25, 4000, (1, 8, 8), rng).reshape(4000, 8, 8)
+    assert (block.sum((1, 2)) == 16).all() and (block.any(2).sum(1) == 4).all()
+    assert (np.abs(block[:, 0, 0].mean() - 1 / 25) < 0.02) and block.any(0).all()
+    assert not hidden("block", 0.0, 3, (1, 8, 8), rng).any() and hidden("block", 1.0, 3, (1, 8, 8), rng).all()
+
+
+def test_probe_is_ridge_with_leave_one_out():
+    from sklearn.linear_model import Ridge
+
+    from models.masked_probe.config import Config
+    from models.masked_probe.plugin import PENALTIES, MaskedProbe
+
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((30, 4)) * [1, 2, 3, 4] + 5
+    targets = np.eye(3)[(z @ rng.standard_normal((4, 3))).argmax(1)]
+    probe = MaskedProbe(Config(name="masked_probe"))
+    probe._probe(z, targets)
+    a = (z - probe.centre) / probe.scale
+    errors = []
+    for penalty in PENALTIES * 30:
+        left = []
+        for i in range(30):
+            rest = np.delete(np.arange(30), i)
+            model = Ridge(alpha=penalty).fit(a[rest], targets[rest])
+            left.append(((model.predict(a[i : i + 1])[0] - targets[i]) ** 2).mean())
+        errors.append(np.mean(left))
+    assert probe.loo == pytest.approx(min(errors), rel=1e-8)
+    model = Ridge(alpha=(PENALTIES * 30)[int(np.argmin(errors))]).fit(a, targets)
+    close(a @ probe.weights + probe.shift, model.predict(a), 1e-10)
+
+
+def test_features_of_masked_digits_need_few_labels(tmp_path):
+    """The network beats the pixels on twenty labels; labels of other training images play no part."""
+    from dataclasses import replace
+
+    from bench import cell as cells
+    from bench import plan
+    from bench.schema import Arrays
+    from models.masked_probe.plugin import MaskedProbe
+
+    words = ["method=masked_probe", "fold=0", "scale=smoke", "method.labels=20", f"out={tmp_path}", "trainer.threads=1"]
+    words += ["data.source=real"]
+    values = []
+    for extra in (["method.steps=300"], ["method.encoder=pixels"]):
+        outcome, record = cells.run(plan.expand([*words, *extra])[0])
+        assert outcome == "done", record.get("error")
+        values.append(record["metrics"][0]["value"])
+    assert values[0] > values[1]
+    cell = plan.expand(words)[0]
+    bundle = cells.load(cell)
+    method = MaskedProbe(cell.method)
+    few = method._labelled(bundle.train.y, 20, np.random.default_rng(0))
+    assert len(set(few.tolist())) == 20 and np.bincount(bundle.train.y[few], minlength=10).min() >= 1
+    assert "raise it" in MaskedProbe(replace(cell.method, labels=5)).skip(bundle)
+    assert isinstance(bundle.train, Arrays) and method.skip(bundle) is None
