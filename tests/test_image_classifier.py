@@ -309,7 +309,7 @@ def test_transformers():
     net = backbone(cfg_of(backbone="vit_s16"), (1, 32, 32))
     with torch.no_grad():
         assert net(torch.randn(2, 1, 32, 32)).shape == (2, net.features)
-    with pytest.raises(BenchError, match="vit_s16 keeps LayerNorm"):
+    with pytest.raises(BenchError, match="vit_s16 keeps its own"):
         cfg_of(backbone="vit_s16", norm="gn_relu")
     bundle = Bundle(
         "image", Arrays(np.zeros((2, 1, 8, 8), np.uint8), np.zeros(2)), None, None, 2, (1, 8, 8), "0", "real", "0"
