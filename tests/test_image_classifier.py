@@ -13,6 +13,7 @@ from torch import nn
 
 from bench import cell as cells
 from bench import choices, plan
+from bench.gathering import share_statistics
 from bench.schema import Arrays, BenchError, Bundle
 from models.image_classifier import optimisers
 from models.image_classifier.backbones import backbone
@@ -114,6 +115,21 @@ def test_blocks_start_as_the_identity():
     for norm in NORMS:
         block = BasicBlock(8, 8, 1, factory(norm, 4), False)
         torch.testing.assert_close(block(x), torch.relu(x))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_layers_that_synchronise_on_gpus_compute_the_same(name):
+    """In training and evaluation, with the same weights: synchronising must not drop the activation that a layer brings along."""
+    net = randomised(backbone(cfg_of(backbone=name), (3, 32, 32)))
+    x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    shared = share_statistics(copy.deepcopy(net), "cuda")
+    if name == "resnet18":
+        assert all(
+            isinstance(m, nn.SyncBatchNorm) for m in shared.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
+        )
+    assert shared.state_dict().keys() == net.state_dict().keys()
+    for training in (True, False):
+        torch.testing.assert_close(shared.train(training)(x), net.train(training)(x))
 
 
 def test_stems_by_size():
