@@ -114,6 +114,26 @@ def test_row_sums_give_the_projection(shape):
         )
 
 
+@pytest.mark.parametrize("way", ["_on_cpu", "_on_device"])
+@pytest.mark.parametrize(("cls", "options"), OPTIONS)
+def test_foreach_projects_in_the_layer_view(cls, options, way, monkeypatch):
+    """A gradient across the weight as a whole but not by rows: one scalar for all blocks of rows, as in the plain formulation."""
+    monkeypatch.setattr(cls, "_on_cpu", getattr(cls, way))
+    monkeypatch.setattr("models.adamp.optim.BLOCK", 6)  # one row
+    w = randn(4, 6, seed=1)
+    g = w * torch.tensor([[1.0], [-1.0], [1.0], [-1.0]], dtype=F64)
+    g -= w * (g * w).sum() / (w * w).sum()
+    ends = []
+    for foreach in (True, False):
+        p = nn.Parameter(w.clone())
+        optimiser = cls([p], foreach=foreach, **options)
+        p.grad = g.clone()
+        optimiser.step()
+        assert optimiser.projected_steps() == {p: (0, 1)}
+        ends.append(p.detach())
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-14)
+
+
 def test_rows_of_channels_last_weights_are_views():
     w = randn(4, 3, 2, 2).to(memory_format=torch.channels_last)
     assert rows_of(w, w).data_ptr() == w.data_ptr() and rows_of(w, w).shape == (4, 12)
