@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -315,6 +316,30 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, augment, monkeypa
     assert outcome == "stopped" and (cell.folder / "last.ckpt").is_file()
     torn = run(tmp_path / "torn", *words)[2]
     assert values(torn) == values(whole)
+
+
+@pytest.mark.long
+def test_a_compiled_network_is_the_same_network():
+    """The same scores and gradients up to rounding, and the same names of parameters; skipped where there is no compiler."""
+    if not any(map(shutil.which, ("g++", "clang++", "c++"))):
+        pytest.skip("torch.compile needs a C++ compiler")
+    bundle = cells.load(
+        plan.expand(["method=image_classifier", "data=digits", "data.source=synthetic", "scale=smoke", "fold=0"])[0]
+    )
+    x, y = torch.as_tensor(bundle.train.x[:8]), torch.as_tensor(bundle.train.y[:8])
+    found = []
+    for compiled in (False, True):
+        cfg = cfg_of(norm="evonorm_s0", groups=4, width=4, compiled=compiled)
+        torch.manual_seed(0)
+        net = ImageClassifier(cfg).build(bundle, cfg).net
+        assert (net._compiled_call_impl is not None) == compiled
+        scores = net(x)
+        nn.functional.cross_entropy(scores, y).backward()
+        found.append([scores.detach(), *(p.grad for p in net.parameters())])
+        assert list(copy.deepcopy(net).state_dict()) == list(net.state_dict()) and "_orig_mod" not in str(
+            net.state_dict().keys()
+        )
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
 
 
 # --- refusals

@@ -136,6 +136,10 @@ class Config(TrainConfig):
         None, "decay of the moving average of weights, which is then what is tested", low=0.0, high=1.0
     )
     channels_last: bool = option(False, "memory layout of images and convolutions: the usual one on GPUs")
+    compiled: bool = option(
+        False,
+        "compile the network (torch.compile) for training and evaluation; EvoNorm gains most; needs a C++ compiler on CPUs",
+    )
     weights: str | None = option(
         None, "file with a state dict of the backbone (torch.save, tensors only) to start from; null: random"
     )

@@ -43,6 +43,8 @@ class ImageClassifier(LightningMethod):
             cfg.channels_last,
         )
         net.to(memory_format=net.layout)  # type: ignore[call-overload]
+        if cfg.compiled:
+            net.compile()  # in place: names of parameters stay, and so do checkpoints
         self.module = Training(net, cfg, bundle.n_out)
         self.norms = norms(net, body.normalised)
         return self.module
