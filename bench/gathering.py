@@ -61,6 +61,7 @@ def share_statistics(module: Any, device: str) -> Any:
 
 
 def _synchronise(module: nn.Module) -> None:
+    part: Any
     for name, part in module.named_children():
         if type(part) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
             setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(part))
