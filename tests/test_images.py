@@ -351,6 +351,20 @@ def test_augmentation_is_a_function_of_epoch_and_index(name):
     assert any(not torch.equal(data[i][0], first[i]) for i in range(6))
 
 
+def test_threads_give_the_pictures_of_one(photographs, monkeypatch):
+    """A batch decoded by threads is the samples one by one, in order, with their augmentation; a broken file is named."""
+    data = bundle(folder(augment="rrc_flip"), photographs).train
+    data.begin_epoch(3)
+    one = [data[i] for i in range(len(data))]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    order = list(reversed(range(len(data)))) * 2
+    batch = data.__getitems__(order)
+    assert all(torch.equal(x, one[i][0]) and y == one[i][1] for i, (x, y) in zip(order, batch, strict=True))
+    data.items[4].write_bytes(b"broken")
+    with pytest.raises(BenchError, match=rf"{data.items[4].name} cannot be decoded .*data.skip_bad=true"):
+        data.__getitems__(order)
+
+
 def test_erasing_leaves_a_rectangle_of_the_mean():
     """What differs from the image is one rectangle, its value that of each channel; the share of erased images is as asked."""
     x = np.full((200, 2, 24, 24), 7, dtype=np.uint8)

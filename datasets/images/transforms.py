@@ -7,6 +7,7 @@ of processes sees the same pictures. The training loop calls `begin_epoch(seed)`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,24 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         self.seed = seed
 
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        image = torch.from_numpy(self._image(i))
+        return self._sample(i, self._image(i))
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[Tensor, int]]:
+        """A batch: files are decoded by as many threads as torch uses, since decoding releases the interpreter; transforms, which
+        draw from the global generator, come one after the other."""
+        threads = torch.get_num_threads()
+        if isinstance(self.items, np.ndarray) or threads == 1:
+            return [self[i] for i in indices]
+        with ThreadPoolExecutor(threads) as pool:
+            parts = [
+                indices[a : a + 8 * threads] for a in range(0, len(indices), 8 * threads)
+            ]  # few whole photographs at a time
+            return [
+                self._sample(i, x) for part in parts for i, x in zip(part, pool.map(self._image, part), strict=True)
+            ]
+
+    def _sample(self, i: int, pixels: np.ndarray) -> tuple[Tensor, int]:
+        image = torch.from_numpy(pixels)
         if self.transform is None:
             return image, int(self.y[i])
         if not self.random:
@@ -120,4 +138,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         try:
             return decode(item, self.channels)
         except (OSError, ValueError, SyntaxError) as error:
-            raise BenchError(f"{item} cannot be decoded ({error}); data.verify=full finds all such files") from None
+            raise BenchError(
+                f"{item} cannot be decoded ({error}); data.verify=full finds all such files, data.skip_bad=true then leaves "
+                "them out"
+            ) from None
