@@ -184,7 +184,7 @@ def recipes():
 
 def test_experiments_compose():
     found, n = recipes()
-    assert n == 80 and len(found) > 20
+    assert n == 96 and len(found) > 20
 
 
 @pytest.mark.long
