@@ -48,15 +48,27 @@ def share_statistics(module: Any, device: str) -> Any:
     """Let each layer that takes batch statistics see the global batch in training, and return its own share of the output.
 
     Exact for layers whose statistics do not depend on the order of samples. Names of parameters and buffers stay, and so
-    do checkpoints. On a GPU, torch's own batch norms become SyncBatchNorm, which sends less.
+    do checkpoints. On a GPU, torch's own batch norms become SyncBatchNorm, which sends less, and so does what a layer's
+    method `shared` gives in its place; subclasses of torch's batch norms do more than these, and are left as they are.
     """
     if device != "cpu":
-        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        _synchronise(module)
     for part in module.modules():
         if takes_batch_statistics(part) and not isinstance(part, nn.SyncBatchNorm):
             part.register_forward_pre_hook(_gather)
             part.register_forward_hook(_own)
     return module
+
+
+def _synchronise(module: nn.Module) -> None:
+    part: Any
+    for name, part in module.named_children():
+        if type(part) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(part))
+        elif hasattr(part, "shared"):
+            setattr(module, name, part.shared())
+        else:
+            _synchronise(part)
 
 
 def _active(part: nn.Module) -> bool:

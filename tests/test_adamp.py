@@ -80,9 +80,13 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("way", ["_on_cpu", "_on_device"])
 @pytest.mark.parametrize(("cls", "options"), OPTIONS)
-def test_foreach_is_the_plain_formulation(cls, options, layout):
-    """Equal to 1e-12 over training, with projected and unprojected tensors, in both memory layouts of convolutions."""
+def test_foreach_is_the_plain_formulation(cls, options, way, layout, monkeypatch):
+    """Equal to 1e-12 over training, with projected and unprojected tensors, in both memory layouts of convolutions, by blocks of rows
+    and by one launch for all, as on a GPU."""
+    monkeypatch.setattr(cls, "_on_cpu", getattr(cls, way))
+    monkeypatch.setattr("models.adamp.optim.BLOCK", 40)  # two rows of the convolutions
     nets = [network().to(memory_format=layout) for _ in range(2)]
     optimisers = [
         cls(net.parameters(), foreach=foreach, **options) for net, foreach in zip(nets, (True, False), strict=True)
@@ -102,12 +106,32 @@ def test_row_sums_give_the_projection(shape):
     w, d = randn(*shape, seed=1), randn(*shape, seed=2)
     for g in (across(w, shape[0]), across(w, 1), w + 0.1 * randn(*shape, seed=4)):
         expected, view = project(w, g, d, 0.1, EPS)
-        rows = [x.reshape(shape[0], -1) for x in (w, g, d, torch.empty_like(w))]
+        rows = [x.reshape(shape[0], -1) for x in (w, g, d)]
         found = radial(row_sums(*rows), rows[0].shape[1], 0.1, EPS)
         assert [int(v) for v in found.views] == [int(view == 0), int(view == 1)]
         torch.testing.assert_close(
             d - found.shrink.view([-1] + [1] * (len(shape) - 1)) * w, expected, rtol=0, atol=1e-13
         )
+
+
+@pytest.mark.parametrize("way", ["_on_cpu", "_on_device"])
+@pytest.mark.parametrize(("cls", "options"), OPTIONS)
+def test_foreach_projects_in_the_layer_view(cls, options, way, monkeypatch):
+    """A gradient across the weight as a whole but not by rows: one scalar for all blocks of rows, as in the plain formulation."""
+    monkeypatch.setattr(cls, "_on_cpu", getattr(cls, way))
+    monkeypatch.setattr("models.adamp.optim.BLOCK", 6)  # one row
+    w = randn(4, 6, seed=1)
+    g = w * torch.tensor([[1.0], [-1.0], [1.0], [-1.0]], dtype=F64)
+    g -= w * (g * w).sum() / (w * w).sum()
+    ends = []
+    for foreach in (True, False):
+        p = nn.Parameter(w.clone())
+        optimiser = cls([p], foreach=foreach, **options)
+        p.grad = g.clone()
+        optimiser.step()
+        assert optimiser.projected_steps() == {p: (0, 1)}
+        ends.append(p.detach())
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-14)
 
 
 def test_rows_of_channels_last_weights_are_views():

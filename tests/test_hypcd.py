@@ -448,7 +448,15 @@ def test_digits_network():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("experiment, method, c", [("cub", "hyp_simgcd", 0.05), ("cifar100", "gcd", 0.05)])
+@pytest.mark.parametrize(
+    "experiment, method, c",
+    [
+        ("fine_grained", "hyp_simgcd", 0.05),
+        ("fine_grained", "simgcd", 0.05),
+        ("generic", "gcd", 0.05),
+        ("generic", "hyp_gcd", 0.01),
+    ],
+)
 def test_paper_configs_start(experiment, method, c, tmp_path):
     """ViT-B/16 at 224 pixels: all four methods compose; one step on random images trains head and last block alone."""
     words = [
@@ -458,10 +466,12 @@ def test_paper_configs_start(experiment, method, c, tmp_path):
         "method.weights=null",
         f"out={tmp_path}",
     ]
-    found = {cell.method.name: cell for cell in plan.expand(words)}
+    made = plan.expand(words)
+    assert len(made) == (16 if experiment == "fine_grained" else 12)
+    found = {cell.method.name: cell for cell in reversed(made)}
     assert set(found) == {"gcd", "hyp_gcd", "simgcd", "hyp_simgcd"}
     assert (found["hyp_gcd"].method.c, found["hyp_gcd"].method.alpha_max) == (
-        (0.05, 1.0) if experiment == "cub" else (0.01, 0.5)
+        (0.05, 1.0) if experiment == "fine_grained" else (0.01, 0.5)
     )
     cfg = found[method].method
     assert (cfg.epochs, cfg.batch, cfg.lr, cfg.backbone, cfg.c) == (200, 128, 0.1, "vit_b16", c)

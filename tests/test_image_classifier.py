@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 
 from bench import cell as cells
 from bench import choices, plan
+from bench.gathering import share_statistics
 from bench.schema import Arrays, BenchError, Bundle
 from models.image_classifier import optimisers
 from models.image_classifier.backbones import backbone
@@ -114,6 +116,21 @@ def test_blocks_start_as_the_identity():
     for norm in NORMS:
         block = BasicBlock(8, 8, 1, factory(norm, 4), False)
         torch.testing.assert_close(block(x), torch.relu(x))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_layers_that_synchronise_on_gpus_compute_the_same(name):
+    """In training and evaluation, with the same weights: synchronising must not drop the activation that a layer brings along."""
+    net = randomised(backbone(cfg_of(backbone=name), (3, 32, 32)))
+    x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    shared = share_statistics(copy.deepcopy(net), "cuda")
+    if name == "resnet18":
+        assert all(
+            isinstance(m, nn.SyncBatchNorm) for m in shared.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
+        )
+    assert shared.state_dict().keys() == net.state_dict().keys()
+    for training in (True, False):
+        torch.testing.assert_close(shared.train(training)(x), net.train(training)(x))
 
 
 def test_stems_by_size():
@@ -301,6 +318,30 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, augment, monkeypa
     assert values(torn) == values(whole)
 
 
+@pytest.mark.long
+def test_a_compiled_network_is_the_same_network():
+    """The same scores and gradients up to rounding, and the same names of parameters; skipped where there is no compiler."""
+    if not any(map(shutil.which, ("g++", "clang++", "c++"))):
+        pytest.skip("torch.compile needs a C++ compiler")
+    bundle = cells.load(
+        plan.expand(["method=image_classifier", "data=digits", "data.source=synthetic", "scale=smoke", "fold=0"])[0]
+    )
+    x, y = torch.as_tensor(bundle.train.x[:8]), torch.as_tensor(bundle.train.y[:8])
+    found = []
+    for compiled in (False, True):
+        cfg = cfg_of(norm="evonorm_s0", groups=4, width=4, compiled=compiled)
+        torch.manual_seed(0)
+        net = ImageClassifier(cfg).build(bundle, cfg).net
+        assert (net._compiled_call_impl is not None) == compiled
+        scores = net(x)
+        nn.functional.cross_entropy(scores, y).backward()
+        found.append([scores.detach(), *(p.grad for p in net.parameters())])
+        assert list(copy.deepcopy(net).state_dict()) == list(net.state_dict()) and "_orig_mod" not in str(
+            net.state_dict().keys()
+        )
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
 # --- refusals
 
 
@@ -309,7 +350,7 @@ def test_transformers():
     net = backbone(cfg_of(backbone="vit_s16"), (1, 32, 32))
     with torch.no_grad():
         assert net(torch.randn(2, 1, 32, 32)).shape == (2, net.features)
-    with pytest.raises(BenchError, match="vit_s16 keeps LayerNorm"):
+    with pytest.raises(BenchError, match="vit_s16 keeps its own"):
         cfg_of(backbone="vit_s16", norm="gn_relu")
     bundle = Bundle(
         "image", Arrays(np.zeros((2, 1, 8, 8), np.uint8), np.zeros(2)), None, None, 2, (1, 8, 8), "0", "real", "0"

@@ -317,6 +317,9 @@ def test_choices_that_contradict_each_other():
         ({"channels": 2}, "data.channels=2"),
         ({"train_list": "a.txt"}, "go together"),
         ({"twin": {"parts": 2, "classes": 17}}, "gives 16 codes"),
+        ({"train_size": 16}, "train_size is for random resized crops"),
+        ({"magnitude": 9.0}, "magnitude is of rand"),
+        ({"dataset": "digits", "test_crop": 1.0}, "test_crop is for photographs"),
     ):
         with pytest.raises(BenchError, match=text):
             config("image_folder", **({"folder": "pics"} | words))
@@ -334,7 +337,7 @@ def test_absent_data_say_how_to_get_them(tmp_path):
 # --- augmentation
 
 
-@pytest.mark.parametrize("name", ["shift", "crop_flip", "rrc_flip", "trivial"])
+@pytest.mark.parametrize("name", ["shift", "crop_flip", "rrc_flip", "trivial", "rand", "three"])
 def test_augmentation_is_a_function_of_epoch_and_index(name):
     """The same epoch gives the same picture in any order; another epoch, another picture; the global generator is left alone."""
     data = Pictures(pixels(6, 3, 32, 32), np.arange(6), augmentation(name, 32), random=True)
@@ -346,6 +349,44 @@ def test_augmentation_is_a_function_of_epoch_and_index(name):
     assert first[0].dtype == torch.uint8 and first[0].shape == (3, 32, 32)
     data.begin_epoch(2)
     assert any(not torch.equal(data[i][0], first[i]) for i in range(6))
+
+
+def test_threads_give_the_pictures_of_one(photographs, monkeypatch):
+    """A batch decoded by threads is the samples one by one, in order, with their augmentation; a broken file is named."""
+    data = bundle(folder(augment="rrc_flip"), photographs).train
+    data.begin_epoch(3)
+    one = [data[i] for i in range(len(data))]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    order = list(reversed(range(len(data)))) * 2
+    batch = data.__getitems__(order)
+    assert all(torch.equal(x, one[i][0]) and y == one[i][1] for i, (x, y) in zip(order, batch, strict=True))
+    data.items[4].write_bytes(b"broken")
+    with pytest.raises(BenchError, match=rf"{data.items[4].name} cannot be decoded .*data.skip_bad=true"):
+        data.__getitems__(order)
+
+
+def test_erasing_leaves_a_rectangle_of_the_mean():
+    """What differs from the image is one rectangle, its value that of each channel; the share of erased images is as asked."""
+    x = np.full((200, 2, 24, 24), 7, dtype=np.uint8)
+    data = Pictures(x, np.arange(200), augmentation("none", 24, erase=0.25, grey=[50.0, 90.0]), random=True)
+    erased = 0
+    for i in range(200):
+        z = data[i][0].numpy()
+        rows, columns = np.nonzero(z[0] != 7)
+        erased += len(rows) > 0
+        if len(rows):
+            box = z[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            assert (box[0] == 50).all() and (box[1] == 90).all() and (z[0] != 7).sum() == box[0].size
+    assert 30 < erased < 70
+
+
+def test_crops_of_training_and_of_the_test(photographs):
+    """train_size is that of training images alone; test_crop is the share of the shorter side that is tested."""
+    b = bundle(folder(augment="rrc_flip", train_size=16, test_crop=1.0, erase=0.5), photographs)
+    assert b.train[0][0].shape == (3, 16, 16) and b.test[0][0].shape == (3, 64, 64) == b.shape
+    usual = bundle(folder(augment="rrc_flip"), photographs)
+    assert b.fingerprint != usual.fingerprint and not torch.equal(b.test[0][0], usual.test[0][0])
+    assert bundle(folder(erase=1.0), photographs).train[0][0].shape == (3, 64, 64)
 
 
 def test_only_training_images_are_augmented(tmp_path):

@@ -368,10 +368,11 @@ def test_interrupted_training_goes_on(tmp_path, monkeypatch):
     }
 
 
-def test_paper_scale_starts_on_random_images(tmp_path):
+@pytest.mark.parametrize("method", ["tcr_images", "mlc_images"])
+def test_paper_scale_starts_on_random_images(method, tmp_path):
     """ResNet-18, d = 128, views as in SimCLR: one step of each stage on noise in the shape of CIFAR-10."""
     words = [
-        "method=mlc_images",
+        f"method={method}",
         "data=random_clusters",
         "scale=paper",
         "fold=0",

@@ -22,9 +22,10 @@ class Config(Images):
             raise BenchError(
                 "data.n_test and data.val_share split images, and clustering takes a whole set: leave n_test null and val_share 0"
             )
-        if self.augment != "none":
+        if self.augment != "none" or self.erase:
             raise BenchError(
-                f"data.augment={self.augment} is not offered for clustering: methods make their own views; set it to none"
+                f"data.augment={self.augment}, data.erase={self.erase} are not offered for clustering: methods make their own views; "
+                "use none and 0"
             )
         if self.lazy():
             raise BenchError(

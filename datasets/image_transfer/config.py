@@ -19,8 +19,10 @@ class Config(Images):
 
     def check(self) -> None:
         super().check()
-        if self.augment != "none":
-            raise BenchError(f"data.augment={self.augment} is not offered with a transfer split; set it to none")
+        if self.augment != "none" or self.erase:
+            raise BenchError(
+                f"data.augment={self.augment}, data.erase={self.erase} are not offered with a transfer split; use none and 0"
+            )
         if self.facts.classes and self.learned > self.facts.classes - 2:
             raise BenchError(
                 f"data.learned={self.learned} leaves fewer than two of {self.facts.classes} classes to transfer to; lower it"

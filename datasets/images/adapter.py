@@ -51,18 +51,19 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     pool = gather(config, source, Path(root), Path(cache))
     parts = split(pool, config, number)
     shape = _shape(pool, config)
+    meta = normalisation(pool, config, parts[0], shape)
     return Bundle(
         kind=config.kind,
-        train=_images(pool, parts[0], config, shape, train=True),
-        val=_images(pool, parts[1], config, shape, train=False) if len(parts[1]) else None,
-        test=_images(pool, parts[2], config, shape, train=False),
+        train=_images(pool, parts[0], config, shape, meta, train=True),
+        val=_images(pool, parts[1], config, shape, meta, train=False) if len(parts[1]) else None,
+        test=_images(pool, parts[2], config, shape, meta, train=False),
         n_out=len(pool.names),
         shape=shape,
         group=fold,
         origin=ORIGIN[source],
-        fingerprint=fingerprint(pool.digest, *parts, config.augment, config.normalise, str(shape)),
+        fingerprint=fingerprint(pool.digest, *parts, config.augment, config.normalise, str(shape), *_recipe(config)),
         card=pool.card(config),
-        meta=normalisation(pool, config, parts[0], shape) | ({"truth": pool.truth} if pool.truth else {}),
+        meta=meta | ({"truth": pool.truth} if pool.truth else {}),
     )
 
 
@@ -159,15 +160,28 @@ def _shape(pool: Pool, config: Config) -> tuple[int, int, int]:
     return c, h, w
 
 
-def _images(pool: Pool, rows: np.ndarray, config: Config, shape: tuple[int, int, int], train: bool) -> Any:
+def _recipe(config: Config) -> list[str]:
+    """What else changes the images that are seen, where it is not as it usually is."""
+    usual = {"magnitude": 7.0, "erase": 0.0, "train_size": None, "test_crop": 0.875}
+    return [f"{k} {getattr(config, k)}" for k, v in usual.items() if getattr(config, k) != v]
+
+
+def _images(
+    pool: Pool, rows: np.ndarray, config: Config, shape: tuple[int, int, int], meta: dict[str, Any], train: bool
+) -> Any:
     y, memory = pool.y[rows], isinstance(pool.x, np.ndarray)
-    if memory and (not train or config.augment == "none"):
+    if memory and (not train or (config.augment == "none" and not config.erase)):
         return Arrays(pool.x[rows], y)  # type: ignore[call-overload,index]
-    from datasets.images.transforms import Pictures, augmentation, fixed
+    from datasets.images.transforms import Pictures, augmentation, fixed, v2
 
     items = pool.x[rows] if isinstance(pool.x, np.ndarray) else [pool.x[i] for i in rows]
-    random = augmentation(config.augment, shape[1]) if train else None
-    return Pictures(items, y, random or fixed(shape[1], lazy=not memory), random is not None, channels=shape[0])
+    grey = [pool.white * m for m in meta["mean"]]
+    size = config.train_size or shape[1]
+    random = augmentation(config.augment, size, config.magnitude, config.erase, grey) if train else None
+    plain = fixed(shape[1], lazy=not memory, crop=config.test_crop)
+    if random and config.augment == "none":  # erasing alone keeps the size of the file
+        random = v2.Compose([plain, random])
+    return Pictures(items, y, random or plain, random is not None, channels=shape[0])
 
 
 def _converted(x: np.ndarray, config: Config) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from bench.schema import BenchError, DataConfig, File, option
 from datasets.images.catalog import CATALOG, LAZY, Facts
 
-AUGMENT = ("none", "shift", "crop_flip", "rrc_flip", "trivial")
+AUGMENT = ("none", "shift", "crop_flip", "rrc_flip", "trivial", "rand", "three")
 
 
 @dataclass
@@ -66,8 +66,24 @@ class Config(DataConfig):
     augment: str = option(
         "none",
         "training images: shift (by up to 1/8), crop_flip (pad 1/8, crop, mirror), rrc_flip (random resized crop, mirror), "
-        "trivial (TrivialAugmentWide after rrc_flip)",
+        "and after these trivial (TrivialAugmentWide), rand (RandAugment, two operations), three (3-Augment of DeiT III)",
         choices=AUGMENT,
+    )
+    magnitude: float = option(7.0, "of rand, out of 10", low=0.0, high=10.0)
+    erase: float = option(
+        0.0,
+        "share of training images of which a rectangle is erased, to the mean that networks subtract",
+        low=0.0,
+        high=1.0,
+    )
+    train_size: int | None = option(
+        None, "side of training images after rrc_flip, trivial, rand or three, where it differs from image_size", low=4
+    )
+    test_crop: float = option(
+        0.875,
+        "for photographs: side of the central square that is tested, as a share of the shorter side",
+        low=0.1,
+        high=1.0,
     )
     normalise: str = option(
         "statistics",
@@ -126,6 +142,16 @@ class Config(DataConfig):
     def check(self) -> None:
         if self.dataset == "folder" and not self.folder and self.source != "synthetic":
             raise BenchError("data.folder is null: name the folder under the data root that holds the class folders")
+        if self.train_size and self.augment in ("none", "shift", "crop_flip"):
+            raise BenchError(
+                f"data.train_size is for random resized crops, and data.augment={self.augment} has none; use e.g. rrc_flip"
+            )
+        if self.test_crop != 0.875 and not self.lazy():
+            raise BenchError(
+                f"data.test_crop is for photographs; the images of {self.name} are resized whole, leave it out"
+            )
+        if self.magnitude != 7.0 and self.augment != "rand":
+            raise BenchError(f"data.magnitude is of rand, and data.augment={self.augment}; leave it out")
         if self.channels == 2:
             raise BenchError("data.channels=2 is no kind of image; use 1 (grey), 3 (colour) or null (as stored)")
         if self.lazy() and self.image_size is None:

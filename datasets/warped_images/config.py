@@ -63,9 +63,9 @@ class Config(Images):
         if empty:
             raise BenchError(f"data.{empty[0]} is null: give it a value or an entry under `at`")
         assert self.canvas is not None and self.scale_low is not None and self.scale_high is not None
-        if self.augment != "none" or self.image_size:
+        if self.augment != "none" or self.erase or self.image_size:
             raise BenchError(
-                "data.augment and data.image_size are not offered with warped images; use data.size, data.canvas"
+                "data.augment, data.erase and data.image_size are not offered with warped images; use data.size, data.canvas"
             )
         if self.scale_low > self.scale_high:
             raise BenchError(f"data.scale_low={self.scale_low} exceeds data.scale_high={self.scale_high}; swap them")

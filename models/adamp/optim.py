@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adam import adam
 
-from models.adamp.projection import Scratch, dense, project, radial, row_sums, rows_of
+from models.adamp.projection import Scratch, dense, dots, passes, project, radial, row_sums, rows_of
+
+BLOCK = 2**18  # entries of a block of rows, so that working memory is small and stays in the cache
 
 
 class _Projected(Optimizer):
@@ -76,46 +78,81 @@ class _Projected(Optimizer):
         raise NotImplementedError
 
     def _advance(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
-        """Advance the averages of (weight, gradient, move, product, state ...) in `rows`, laid out alike, and write into the moves
-        what is to be added to the weights before projection and decay."""
+        """Advance the averages of (weight, gradient, move, state ...) in `rows`, laid out alike, and write into the moves, which are
+        zero, what is to be added to the weights before projection and decay."""
+        raise NotImplementedError
+
+    def _plain(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
+        """A step of the (weight, gradient, state ...) in `rows`, where nothing is projected."""
         raise NotImplementedError
 
     def _foreach(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        scratch = self._scratch
-        if params[0].device.type != "cpu":  # one launch for all averages
-            moves = [torch.zeros_like(p) for p in params]
-            self._advance(params, group, [self._rows(p, u, scratch) for p, u in zip(params, moves, strict=True)])
-            for p, u in zip(params, moves, strict=True):
-                rows = self._rows(p, u, scratch)
-                self._finish(p, u, row_sums(*rows[:4]) if p.dim() > 1 else None, group)
-            return
-        for p in params:  # one after the other, so that working memory stays in the cache
-            u = scratch.like(p, 0)
-            rows = self._rows(p, u, scratch)
-            u.zero_()
-            self._advance([p], group, [rows])
-            self._finish(p, u, row_sums(*rows[:4]) if p.dim() > 1 else None, group)
+        rows = [self._rows(p) for p in params]
+        if params[0].device.type == "cpu":
+            self._on_cpu(params, group, rows)
+        else:
+            self._on_device(params, group, rows)
+        for p in params:
+            self._tick(p)
 
-    def _rows(self, p: Tensor, move: Tensor, scratch: Scratch) -> list[Tensor]:
-        """Weight, gradient, move, product and the averages of a parameter as (rows, n), in memory order; one dimension stays one."""
-        tensors = [p, p.grad, move, scratch.like(p, 1), *(self.state[p][name] for name in self._averages)]
+    def _on_cpu(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
+        """Decisions first: what is not projected needs one pass over memory, what is goes by blocks of rows that stay in the cache."""
+        left = []
+        for i, (p, r) in enumerate(zip(params, rows, strict=True)):
+            view, lengths = self._view(r[0], r[1], group) if p.dim() > 1 else (-1, r[0])
+            if view < 0:
+                left.append(i)
+                continue
+            self.state[p]["projected"][view] += 1
+            self._blocks(p, r, view, lengths, group)
+        if left:
+            self._plain([params[i] for i in left], group, [rows[i] for i in left])
+
+    def _view(self, w: Tensor, g: Tensor, group: dict[str, Any]) -> tuple[int, Tensor]:
+        """What passes the test, as `project` says it, and the norms of the rows of w."""
+        lengths = torch.linalg.vector_norm(w, dim=1)
+        views = passes(
+            dots(g, w), torch.linalg.vector_norm(g, dim=1), lengths, w.shape[1], group["delta"], group["eps"]
+        ).tolist()
+        return (views.index(True) if any(views) else -1), lengths
+
+    def _blocks(self, p: Tensor, rows: list[Tensor], view: int, lengths: Tensor, group: dict[str, Any]) -> None:
+        """p <- (1 - decay) p + projected move; all rows are one block where they share one scalar (layer view)."""
+        size = len(lengths) if view else max(1, BLOCK // rows[0].shape[1])
+        decay = self._decay(group) * group["wd_ratio"] if group["weight_decay"] > 0 else 0.0
+        for a in range(0, len(lengths), size):
+            w, g, *averages = (x[a : a + size] for x in rows)
+            move = self._scratch.like(w).zero_()
+            self._advance([p], group, [[w, g, move, *averages]])
+            along = dots(move, w)
+            length = torch.linalg.vector_norm(lengths) if view else lengths[a : a + size]
+            shrink = ((along.sum() if view else along) / (length + group["eps"]).square()).expand(len(w))[:, None]
+            self._absorb(w, averages, shrink, group)
+            torch.addcmul(move, w, 1 - decay - shrink, out=w)
+
+    def _on_device(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
+        """One launch for all averages, and no value is read by the host."""
+        moves = [torch.zeros_like(r[0]) for r in rows]
+        self._advance(params, group, [[*r[:2], u, *r[2:]] for r, u in zip(rows, moves, strict=True)])
+        decay = self._decay(group) if group["weight_decay"] > 0 else 0.0
+        for p, (w, g, *averages), move in zip(params, rows, moves, strict=True):
+            if p.dim() == 1:
+                w.mul_(1 - decay).add_(move)
+                continue
+            found = radial(row_sums(w, g, move), w.shape[1], group["delta"], group["eps"])
+            self.state[p]["projected"] += found.views
+            shrink = found.shrink[:, None]
+            self._absorb(w, averages, shrink, group)
+            keep = 1 - decay * (1 - (1 - group["wd_ratio"]) * found.views.sum()) - shrink
+            torch.addcmul(move, w, keep.to(w.dtype), out=w)
+
+    def _rows(self, p: Tensor) -> list[Tensor]:
+        """Weight, gradient and averages of a parameter as (rows, n), in memory order; one dimension stays one."""
+        tensors = [p, p.grad, *(self.state[p][name] for name in self._averages)]
         return [rows_of(x, p) if p.dim() > 1 else x.reshape(-1) for x in tensors]  # type: ignore[arg-type]
 
-    def _finish(self, p: Tensor, move: Tensor, sums: Tensor | None, group: dict[str, Any]) -> Tensor | None:
-        """p <- (1 - decay) p + projected move. Returns c (rows, 1, ...), the projected move being move - c w."""
-        self._tick(p)
-        decay = self._decay(group) if group["weight_decay"] > 0 else 0.0
-        if sums is None:
-            if decay:
-                p.mul_(1 - decay)
-            p.add_(move)
-            return None
-        found = radial(sums, p.numel() // p.shape[0], group["delta"], group["eps"])
-        self.state[p]["projected"] += found.views
-        shrink = found.shrink.view([-1] + [1] * (p.dim() - 1))
-        keep = 1 - decay * (1 - (1 - group["wd_ratio"]) * found.views.sum()) - shrink
-        torch.addcmul(move, p, keep.to(p.dtype), out=p)
-        return shrink
+    def _absorb(self, w: Tensor, averages: list[Tensor], shrink: Tensor, group: dict[str, Any]) -> None:
+        """Called before rows w (rows, n) change: c (rows, 1), the projected move being move - c w, for averages that keep it."""
 
     def _tick(self, p: Tensor) -> None:
         """Count a step of p, where its averages need the number."""
@@ -150,8 +187,8 @@ class AdamP(_Projected):
     lr, betas, eps, weight_decay : as in `torch.optim.AdamW`
     delta : bound of the cosine test; 0 never projects
     wd_ratio : factor of the decay on projected tensors
-    foreach : True: torch's fused Adam for the averages, row sums for the projection, shared working memory; False: tensor by
-        tensor, as the equations are written, kept as the reference. Equal up to rounding.
+    foreach : True: the test first, then torch's fused AdamW for all that is not projected, and row sums and fused averages by blocks
+        of rows for what is; False: tensor by tensor, as the equations are written, kept as the reference. Equal up to rounding.
 
     Raises
     ------
@@ -196,17 +233,41 @@ class AdamP(_Projected):
 
     def _advance(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
         """Torch's fused Adam, told to update zeros: they become -lr d / (1 - beta1^t)."""
-        (b1, b2), steps = group["betas"], [self.state[p]["step"] for p in params]
-        w, g, moves, _, m, v = (list(x) for x in zip(*rows, strict=True))
-        counts = torch.tensor([float(t) for t in steps], device=w[0].device)
-        adam(
-            moves, g, m, v, [], list(counts.unbind()), fused=True, amsgrad=False, maximize=False,
-            beta1=b1, beta2=b2, lr=group["lr"], weight_decay=0.0, eps=group["eps"],
-        )  # fmt: skip
+        _, g, moves, m, v = (list(x) for x in zip(*rows, strict=True))
+        self._adam(params, group, moves, g, m, v, 0.0)
         if group["nesterov"]:  # beta1 m + (1 - beta1) g over the same denominator
+            (b1, b2), steps = group["betas"], [self.state[p]["step"] for p in params]
             for t, gi, u, vi in zip(steps, g, moves, v, strict=True):
                 root = vi.sqrt().div_(math.sqrt(1 - b2 ** (t + 1))).add_(group["eps"])
                 u.mul_(b1).addcdiv_(gi, root, value=-group["lr"] * (1 - b1) / (1 - b1 ** (t + 1)))
+
+    def _plain(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
+        if not group["nesterov"]:
+            w, g, m, v = (list(x) for x in zip(*rows, strict=True))
+            self._adam(params, group, w, g, m, v, group["weight_decay"])
+            return
+        for p, (w, *others) in zip(params, rows, strict=True):
+            move = self._scratch.like(w).zero_()
+            self._advance([p], group, [[w, others[0], move, *others[1:]]])
+            w.mul_(1 - self._decay(group)).add_(move)
+
+    def _adam(
+        self,
+        params: list[Tensor],
+        group: dict[str, Any],
+        w: list[Tensor],
+        g: list[Tensor],
+        m: list[Tensor],
+        v: list[Tensor],
+        decay: float,
+    ) -> None:
+        """A step of AdamW on w, with the step counts of `params`, which stay as they are."""
+        steps = [float(self.state[p]["step"]) for p in params]
+        counts = list(torch.tensor(steps, device=w[0].device).unbind())
+        adam(
+            w, g, m, v, [], counts, fused=True, amsgrad=False, maximize=False, decoupled_weight_decay=True,
+            beta1=group["betas"][0], beta2=group["betas"][1], lr=group["lr"], weight_decay=decay, eps=group["eps"],
+        )  # fmt: skip
 
     def _tick(self, p: Tensor) -> None:
         self.state[p]["step"] += 1
@@ -269,17 +330,24 @@ class SGDP(_Projected):
             buffer.copy_(used)
 
     def _advance(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
-        _, g, moves, _, buffers = (list(x) for x in zip(*rows, strict=True))
+        _, g, moves, buffers = (list(x) for x in zip(*rows, strict=True))
+        self._add_to(moves, g, buffers, group)
+
+    def _plain(self, params: list[Tensor], group: dict[str, Any], rows: list[list[Tensor]]) -> None:
+        w, g, buffers = (list(x) for x in zip(*rows, strict=True))
+        if group["weight_decay"] > 0:
+            torch._foreach_mul_(w, 1 - self._decay(group))
+        self._add_to(w, g, buffers, group)
+
+    def _add_to(self, w: list[Tensor], g: list[Tensor], buffers: list[Tensor], group: dict[str, Any]) -> None:
+        """Advance the buffers and add -lr d to w."""
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, g, alpha=1 - group["dampening"])
         if group["nesterov"]:
-            torch._foreach_add_(moves, g, alpha=-group["lr"])
-        torch._foreach_add_(moves, buffers, alpha=-group["lr"] * (group["momentum"] if group["nesterov"] else 1.0))
+            torch._foreach_add_(w, g, alpha=-group["lr"])
+        torch._foreach_add_(w, buffers, alpha=-group["lr"] * (group["momentum"] if group["nesterov"] else 1.0))
 
-    def _finish(self, p: Tensor, move: Tensor, sums: Tensor | None, group: dict[str, Any]) -> Tensor | None:
-        parity = group["official_parity"] and not group["nesterov"] and sums is not None and group["lr"] > 0
-        before = p.clone() if parity else None
-        shrink = super()._finish(p, move, sums, group)
-        if before is not None and shrink is not None:  # the buffer keeps what was used: buffer + c w / lr
-            self.state[p]["momentum_buffer"].addcmul_(before, shrink.to(p.dtype), value=1 / group["lr"])
-        return shrink
+    def _absorb(self, w: Tensor, averages: list[Tensor], shrink: Tensor, group: dict[str, Any]) -> None:
+        """The released code's buffer keeps what was used: buffer + c w / lr."""
+        if group["official_parity"] and not group["nesterov"] and group["lr"] > 0:
+            averages[0].addcmul_(w, shrink.to(w.dtype), value=1 / group["lr"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
@@ -43,25 +44,42 @@ class Radial:
     views: Tensor
 
 
-def row_sums(w: Tensor, g: Tensor, d: Tensor, product: Tensor) -> Tensor:
-    """<g, w>, <w, d>, ||g||, ||w|| of each row, (4, rows); all arguments (rows, n), `product` is overwritten."""
-    sums = [torch.mul(x, w, out=product).sum(1) for x in (g, d)]
-    return torch.stack([*sums, *(torch.linalg.vector_norm(x, dim=1) for x in (g, w))])
+def dots(a: Tensor, b: Tensor) -> Tensor:
+    """<a, b> of each row, both (rows, n)."""
+    if a.device.type == "cpu" and a.dtype in (
+        torch.float32,
+        torch.float64,
+    ):  # one pass, where torch writes the products first
+        return torch.from_numpy(np.vecdot(a.numpy(), b.numpy()))
+    return (a * b).sum(1)
+
+
+def row_sums(w: Tensor, g: Tensor, d: Tensor) -> Tensor:
+    """<g, w>, <w, d>, ||g||, ||w|| of each row, (4, rows); all arguments (rows, n)."""
+    return torch.stack([dots(g, w), dots(d, w), *(torch.linalg.vector_norm(x, dim=1) for x in (g, w))])
+
+
+def passes(gw: Tensor, gn: Tensor, wn: Tensor, n: int, delta: float, eps: float) -> Tensor:
+    """Which view passes the test (channels, layer), (2,) bool, at most one, from <g, w>, ||g||, ||w|| of each row of n entries.
+
+    The sums of the layer view are those over the rows.
+    """
+    channel = (gw / (gn.clamp_min(eps) * wn.clamp_min(eps))).abs().max() < delta / math.sqrt(n)
+    gl, wl = torch.linalg.vector_norm(gn), torch.linalg.vector_norm(wn)
+    whole = (gw.sum() / (gl.clamp_min(eps) * wl.clamp_min(eps))).abs()
+    return torch.stack([channel, (whole < delta / math.sqrt(n * len(wn))) & ~channel])
 
 
 def radial(sums: Tensor, n: int, delta: float, eps: float) -> Radial:
     """The decision and the effect of `project` from the `row_sums` of a tensor whose rows have n entries.
 
-    The removed part lies along w itself, so nothing else is needed; the sums of the layer view are those over the rows. There is no
-    branch on values, so nothing is copied from a device to the host.
+    The removed part lies along w itself, so nothing else is needed. There is no branch on values, so nothing is copied from a
+    device to the host.
     """
     gw, wd, gn, wn = sums
-    channel = (gw / (gn.clamp_min(eps) * wn.clamp_min(eps))).abs().max() < delta / math.sqrt(n)
-    length = torch.linalg.vector_norm(wn)
-    whole = (gw.sum() / (torch.linalg.vector_norm(gn).clamp_min(eps) * length.clamp_min(eps))).abs()
-    layer = (whole < delta / math.sqrt(n * len(wn))) & ~channel
-    shrink = torch.where(channel, wd / (wn + eps).square(), layer * wd.sum() / (length + eps).square())
-    return Radial(shrink, torch.stack([channel, layer]).to(shrink.dtype))
+    views = passes(gw, gn, wn, n, delta, eps)
+    whole = wd.sum() / (torch.linalg.vector_norm(wn) + eps).square()
+    return Radial(torch.where(views[0], wd / (wn + eps).square(), views[1] * whole), views.to(wd.dtype))
 
 
 class Scratch:
@@ -70,9 +88,9 @@ class Scratch:
     def __init__(self) -> None:
         self._flat: dict[object, Tensor] = {}
 
-    def like(self, x: Tensor, slot: int) -> Tensor:
-        """An uninitialised tensor laid out as the dense tensor x; the same memory for the same slot."""
-        key = (slot, x.dtype, x.device)
+    def like(self, x: Tensor) -> Tensor:
+        """An uninitialised tensor laid out as the dense tensor x; always the same memory."""
+        key = (x.dtype, x.device)
         if key not in self._flat or self._flat[key].numel() < x.numel():
             self._flat[key] = torch.empty(x.numel(), dtype=x.dtype, device=x.device)
         return self._flat[key][: x.numel()].as_strided(x.shape, x.stride())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from models.image_classifier.config import TRANSFORMERS
+from models.image_classifier.config import LIBRARY, TRANSFORMERS
 from models.image_classifier.norms import factory
 from models.nn import convnets
 from models.nn.pretrained import read_state
@@ -17,21 +17,35 @@ if TYPE_CHECKING:
     from models.image_classifier.config import Config
 
 
-class Transformer(nn.Module):
-    """A vision transformer of timm without its classifier: images (N, C, H, W) -> features (N, D)."""
+RESNETS = {  # backbone: block, blocks of the four stages, whether it is the D variant
+    "resnet18": (convnets.BasicBlock, (2, 2, 2, 2), False),
+    "resnet50": (convnets.Bottleneck, (3, 4, 6, 3), False),
+    "resnet50_d": (convnets.Bottleneck, (3, 4, 6, 3), True),
+    "resnet101_d": (convnets.Bottleneck, (3, 4, 23, 3), True),
+    "resnet152_d": (convnets.Bottleneck, (3, 8, 36, 3), True),
+}
+
+
+class Library(nn.Module):
+    """A network of timm without its classifier: images (N, C, H, W) -> features (N, D)."""
 
     normalised: tuple[str, ...] = ()
 
-    def __init__(self, name: str, channels: int, size: int) -> None:
+    def __init__(self, name: str, channels: int, size: int, drop_path: float = 0.0) -> None:
         super().__init__()
         cure()  # timm imports torchvision
         import timm
 
-        options: dict[str, Any] = {"num_classes": 0, "in_chans": channels, "img_size": size}
-        if size < 64:  # 16-pixel patches would leave nothing to attend to
+        options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
+        if drop_path:
+            options["drop_path_rate"] = drop_path
+        transformer = name in TRANSFORMERS.values()
+        if transformer:
+            options["img_size"] = size
+        if transformer and size < 64:  # 16-pixel patches would leave nothing to attend to
             options |= {"patch_size": 2, "window_size": 4} if name.startswith("swin") else {"patch_size": 4}
         self.net = timm.create_model(name, pretrained=False, **options)
-        self.features = self.net.num_features
+        self.features = self.net.head_hidden_size
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
@@ -59,26 +73,23 @@ def backbone(cfg: Config, shape: tuple[int, ...]) -> nn.Module:
     net: nn.Module
     if name == "none":
         net = Flat(shape)
-    elif name in TRANSFORMERS:
-        net = Transformer(TRANSFORMERS[name], channels, size)
+    elif name in LIBRARY:
+        net = Library(LIBRARY[name], channels, size, cfg.drop_path)
     else:
         make = factory(cfg.norm or "bn_relu", cfg.groups or 32)
         if name in ("small_cnn", "preact_resnet"):
             kind = convnets.SmallCNN if name == "small_cnn" else convnets.PreactResNet
             net = kind(channels, make, **({"width": cfg.width} if cfg.width else {}))
         else:
-            deep = name == "resnet50_d"
+            block, blocks, deep = RESNETS[name]
             stem = cfg.stem or ("cifar" if size <= 64 else "deep" if deep else "imagenet")
-            block, blocks = (
-                (convnets.BasicBlock, (2, 2, 2, 2)) if name == "resnet18" else (convnets.Bottleneck, (3, 4, 6, 3))
-            )
-            net = convnets.ResNet(channels, make, block, blocks, stem, deep, cfg.width or 64)
+            net = convnets.ResNet(channels, make, block, blocks, stem, deep, cfg.width or 64, cfg.drop_path)
     if cfg.weights:
-        target = net.net if isinstance(net, Transformer) else net
+        target = net.net if isinstance(net, Library) else net
         convnets.load_weights(
             target,
             read_state(cfg.weights, "method.weights"),
             f"method.weights={cfg.weights}",
-            ("fc.", "head.", "head_dist."),
+            ("fc.", "head.", "head_dist.", "classifier."),
         )
     return net

@@ -28,17 +28,24 @@ OPTIMISERS = {  # name: factory(parameter groups, cfg) -> torch optimiser of the
     "adam": "models.image_classifier.optimisers:adam",
     "adamw": "models.image_classifier.optimisers:adamw",
     "adamp": "models.adamp.recipe:adamp",
+    "lamb": "models.image_classifier.optimisers:lamb",
 }
 MANIFOLDS = {  # manifold that a head's weights declare: factory(parameters, cfg) -> torch optimiser, in the folder of that head
     "grassmann": "models.gcr.optim:optimiser",
 }
-CONVNETS = ("small_cnn", "preact_resnet", "resnet18", "resnet50", "resnet50_d")
+CONVNETS = ("small_cnn", "preact_resnet", "resnet18", "resnet50", "resnet50_d", "resnet101_d", "resnet152_d")
 TRANSFORMERS = {  # backbone: its name in timm
     "vit_s16": "vit_small_patch16_224",
     "vit_b16": "vit_base_patch16_224",
     "deit_s16": "deit_small_patch16_224",
     "deit3_s16": "deit3_small_patch16_224",
     "swin_t": "swin_tiny_patch4_window7_224",
+}
+LIBRARY = {  # networks with a normalisation of their own, by their name in timm
+    **TRANSFORMERS,
+    "mobilenet_v2": "mobilenetv2_100",
+    "vgg13_bn": "vgg13_bn",
+    "resnext50": "resnext50_32x4d",
 }
 
 
@@ -49,11 +56,11 @@ class Config(TrainConfig):
     backbone: str | None = option(
         None,
         "network up to the features; null: small_cnn for images, none for vectors, which are features already",
-        choices=(*CONVNETS, *TRANSFORMERS, "none"),
+        choices=(*CONVNETS, *LIBRARY, "none"),
     )
     stem: str | None = option(
         None,
-        "first layers of a ResNet; null: cifar up to 64 pixels, else imagenet (deep in resnet50_d)",
+        "first layers of a ResNet; null: cifar up to 64 pixels, else imagenet (deep in the D variants)",
         choices=("cifar", "imagenet", "deep"),
     )
     width: int | None = option(
@@ -61,7 +68,7 @@ class Config(TrainConfig):
     )
     norm: str | None = option(
         None,
-        "normalisation and activation of a convolutional network, everywhere; null: bn_relu (transformers keep LayerNorm)",
+        "normalisation and activation of a convolutional network, everywhere; null: bn_relu (networks of timm keep their own)",
         choices=tuple(NORMS),
     )
     groups: int | None = option(None, "groups of gn_relu and evonorm_s0, lowered to a divisor; null: 32", low=1)
@@ -102,7 +109,7 @@ class Config(TrainConfig):
     warmup_epochs: float | None = option(None, "linear warm-up from a hundredth of lr (epochs); null: none", low=0.0)
     momentum: float = option(0.9, "of sgd and sgdp", low=0.0, high=0.999)
     nesterov: bool = option(False, "of sgd, sgdp and adamp")
-    betas: list[float] = option(lambda: [0.9, 0.999], "of adam, adamw and adamp")
+    betas: list[float] = option(lambda: [0.9, 0.999], "of adam, adamw, adamp and lamb")
     weight_decay: float | None = option(None, "coupled in sgd and adam, decoupled in the others; null: 0", low=0.0)
     decay_all: bool = option(True, "decay also tensors of one dimension: biases, scales of normalisations")
     delta: float = option(0.1, "bound of the cosine test of sgdp and adamp", low=0.0)
@@ -111,10 +118,28 @@ class Config(TrainConfig):
     label_smoothing: float | None = option(
         None, "share of the target spread over all classes; null: none", low=0.0, high=0.99
     )
+    loss: str = option(
+        "cross_entropy",
+        "softmax cross-entropy, or the sum of binary ones over classes",
+        choices=("cross_entropy", "bce"),
+    )
+    mixup: float | None = option(
+        None,
+        "Mixup of images and targets, parameter of its Beta distribution; with cutmix each batch takes one of the two",
+        low=1e-6,
+    )
+    cutmix: float | None = option(None, "CutMix, parameter of its Beta distribution; null: none", low=1e-6)
+    drop_path: float = option(
+        0.0, "stochastic depth of ResNets and networks of timm: rate of the last block", low=0.0, high=0.9
+    )
     ema: float | None = option(
         None, "decay of the moving average of weights, which is then what is tested", low=0.0, high=1.0
     )
     channels_last: bool = option(False, "memory layout of images and convolutions: the usual one on GPUs")
+    compiled: bool = option(
+        False,
+        "compile the network (torch.compile) for training and evaluation; EvoNorm gains most; needs a C++ compiler on CPUs",
+    )
     weights: str | None = option(
         None, "file with a state dict of the backbone (torch.save, tensors only) to start from; null: random"
     )
@@ -145,7 +170,9 @@ class Config(TrainConfig):
             return why
         if data.kind == "embedding" and (self.backbone or "none") != "none":
             return f"{self.name} puts {self.backbone} before its head, and {data.name} has vectors; set method.backbone=none"
-        if self.backbone not in TRANSFORMERS:
+        if data.kind == "embedding" and (self.mixup or self.cutmix):
+            return f"method.mixup and cutmix mix images, and {data.name} has vectors; leave them null"
+        if self.backbone not in LIBRARY:
             return None
         size = data.shape()[1] if hasattr(data, "shape") else 224
         return (
@@ -161,9 +188,13 @@ class Config(TrainConfig):
             raise BenchError(
                 "method.norm, width and stem are for convolutional networks; method.backbone=none has no layers"
             )
-        if self.backbone in TRANSFORMERS and (self.norm or self.width or self.stem):
+        if self.backbone in LIBRARY and (self.norm or self.width or self.stem):
             raise BenchError(
-                f"method.norm, width and stem are for convolutional networks; {self.backbone} keeps LayerNorm, leave them null"
+                f"method.norm, width and stem are for this project's networks; {self.backbone} keeps its own, leave them null"
+            )
+        if self.drop_path and self.backbone in (None, "none", "small_cnn", "preact_resnet", "vgg13_bn"):
+            raise BenchError(
+                f"method.drop_path is for ResNets and transformers, not for {self.backbone or 'the default network'}; set it to 0"
             )
         if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
             raise BenchError(f"method.betas={self.betas} must be two numbers in [0, 1)")

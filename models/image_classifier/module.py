@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from models.image_classifier.objective import loss, mixed
 from models.image_classifier.optimisers import optimiser, schedule
 from models.nn.torchvision_ops import cure
 
@@ -57,14 +58,14 @@ class Network(nn.Module):
 
 
 class Training(pl.LightningModule):
-    """Cross-entropy of `net`, with accumulation, clipping, a schedule by step and a moving average of weights as `cfg` says.
+    """The loss of `net`, with Mixup and CutMix, accumulation, clipping, a schedule by step and a moving average of weights as `cfg` says.
 
     Logs `train_loss`, `val_loss` (nats, without label smoothing) and `val_accuracy` once an epoch.
     """
 
-    def __init__(self, net: Network, cfg: Config) -> None:
+    def __init__(self, net: Network, cfg: Config, n_out: int) -> None:
         super().__init__()
-        self.net, self.cfg = net, cfg
+        self.net, self.cfg, self.n_out = net, cfg, n_out
         # one backward for each part of a batch: Lightning's own accumulation would count batches, not their parts
         self.automatic_optimization = False
         self.average: AveragedModel | None = None
@@ -86,13 +87,12 @@ class Training(pl.LightningModule):
             data.begin_epoch(self.augment_seed * 100003 + self.current_epoch)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        x, y = batch
+        x, y = mixed(*batch, self.n_out, self.cfg)
         opt: Any = self.optimizers()
         opt.zero_grad()
         total = torch.zeros((), device=x.device)
         for xi, yi in zip(x.chunk(self.cfg.accumulate), y.chunk(self.cfg.accumulate), strict=True):
-            loss = cross_entropy(self.net(xi), yi, label_smoothing=self.cfg.label_smoothing or 0.0)
-            share = loss * (len(yi) / len(y))
+            share = loss(self.net(xi), yi, self.cfg) * (len(yi) / len(y))
             self.manual_backward(share)
             total += share.detach()
         if self.cfg.clip is not None:

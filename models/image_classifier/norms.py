@@ -22,6 +22,19 @@ class BatchNormReLU(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         return relu(super().forward(input), inplace=True)
 
+    def shared(self) -> nn.SyncBatchNorm:
+        """The same layer, with the same parameters and buffers, for the batch of all GPUs together."""
+        made = SyncBatchNormReLU(self.num_features, self.eps, self.momentum, self.affine, self.track_running_stats)
+        made._parameters, made._buffers, made.training = self._parameters, self._buffers, self.training
+        return made
+
+
+class SyncBatchNormReLU(nn.SyncBatchNorm):
+    """`BatchNormReLU` whose statistics are those of the batch of all GPUs together."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return relu(super().forward(input), inplace=True)
+
 
 class GroupNormReLU(nn.GroupNorm):
     """Group normalisation and ReLU."""

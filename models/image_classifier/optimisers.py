@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from bench.schema import load_object
 from models.image_classifier.config import MANIFOLDS, OPTIMISERS
+from models.nn.torchvision_ops import cure
 
 if TYPE_CHECKING:
     from models.image_classifier.config import Config
@@ -27,6 +28,14 @@ def adam(groups: list[dict[str, Any]], cfg: Config) -> Optimizer:
 
 def adamw(groups: list[dict[str, Any]], cfg: Config) -> Optimizer:
     return torch.optim.AdamW(groups, lr=rate(cfg), betas=(cfg.betas[0], cfg.betas[1]))
+
+
+def lamb(groups: list[dict[str, Any]], cfg: Config) -> Optimizer:
+    """Lamb (You et al. 2020) of timm, which clips the norm of all gradients together at 1."""
+    cure()  # timm imports torchvision
+    import timm.optim
+
+    return timm.optim.Lamb(groups, lr=rate(cfg), betas=(cfg.betas[0], cfg.betas[1]))
 
 
 def rate(cfg: Config) -> float:

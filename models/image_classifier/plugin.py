@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.schema import Arrays, BenchError, Bundle, LightningMethod, Metric, Result, load_object
 from models.image_classifier.backbones import backbone
-from models.image_classifier.config import HEADS, TRANSFORMERS, Config
+from models.image_classifier.config import HEADS, LIBRARY, TRANSFORMERS, Config
 from models.image_classifier.module import Network, Training
 from models.nn import feature_quality
 
@@ -21,7 +21,7 @@ class ImageClassifier(LightningMethod):
     module: Training  # after `build`; for measurements on the trained network
 
     def skip(self, bundle: Bundle) -> str | None:
-        if self.cfg.backbone in TRANSFORMERS and bundle.shape[-1] < 32:
+        if self.cfg.backbone in LIBRARY and bundle.shape[-1] < 32:
             return f"{self.cfg.backbone} takes images of 32 pixels or more, and these have {bundle.shape[-1]}"
         return None
 
@@ -43,7 +43,9 @@ class ImageClassifier(LightningMethod):
             cfg.channels_last,
         )
         net.to(memory_format=net.layout)  # type: ignore[call-overload]
-        self.module = Training(net, cfg)
+        if cfg.compiled:
+            net.compile()  # in place: names of parameters stay, and so do checkpoints
+        self.module = Training(net, cfg, bundle.n_out)
         self.norms = norms(net, body.normalised)
         return self.module
 
@@ -59,6 +61,7 @@ class ImageClassifier(LightningMethod):
         if self.cfg.backbone not in TRANSFORMERS:
             few = _first(bundle.train, 2)
             result.metrics.append(Metric("mode_gap", self.module.mode_gap(few.to(ctx.device)), "lower", "logit"))
+        result.metrics += _top5(result, bundle)
         result.metrics += self._norm_growth(net)
         result.metrics += self._projected()
         tested: Any = net if self.module.average is None else self.module.average.module
@@ -120,6 +123,15 @@ class ImageClassifier(LightningMethod):
                     axes.legend()
         figure.tight_layout()
         ctx.save_figure("training", figure)
+
+
+def _top5(result: Result, bundle: Bundle) -> list[Metric]:
+    """Share of test images whose class is among the five of largest score, where there are more than 20 classes."""
+    if bundle.n_out <= 20:
+        return []
+    scores = torch.as_tensor(result.predictions["y_score"])
+    hit = scores.topk(5, dim=1).indices == torch.as_tensor(bundle.test.y).unsqueeze(1)
+    return [Metric("accuracy_top5", float(hit.any(1).double().mean()))]
 
 
 def _first(split: Any, n: int) -> Tensor:

@@ -73,6 +73,21 @@ class PreactResNet(nn.Module):
         return self.norm(self.blocks(self.conv1(x))).mean((2, 3))
 
 
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016): in training each sample of x (N, ...) is zero with probability `rate`, else divided by
+    1 - rate."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        keep = x.new_empty([len(x)] + [1] * (x.dim() - 1)).bernoulli_(1 - self.rate)
+        return x * keep / (1 - self.rate)
+
+
 class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions (ResNet-18 and 34)."""
 
@@ -83,9 +98,10 @@ class BasicBlock(nn.Module):
         self.conv1, self.bn1 = conv(c_in, width, stride=stride), make(width)
         self.conv2, self.bn2 = conv(width, width), make(width, act=False, zero=True)
         self.downsample = _shortcut(c_in, width, stride, make, deep)
+        self.drop: nn.Module = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(self.bn1(self.conv1(x))))
+        y = self.drop(self.bn2(self.conv2(self.bn1(self.conv1(x)))))
         return relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
@@ -100,10 +116,11 @@ class Bottleneck(nn.Module):
         self.conv2, self.bn2 = conv(width, width, stride=stride), make(width)
         self.conv3, self.bn3 = conv(width, 4 * width, 1), make(4 * width, act=False, zero=True)
         self.downsample = _shortcut(c_in, 4 * width, stride, make, deep)
+        self.drop: nn.Module = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(self.bn1(self.conv1(x))))
-        y = self.bn3(self.conv3(y))
+        y = self.drop(self.bn3(self.conv3(y)))
         return relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
@@ -126,6 +143,7 @@ class ResNet(nn.Module):
     blocks : blocks of the four stages, e.g. (2, 2, 2, 2)
     stem : "imagenet" 7 x 7 with stride 2 and max-pooling, "cifar" one 3 x 3, "deep" three 3 x 3 (32, 32, 64) and max-pooling
     deep : the D variant of He et al. 2019: average pooling in the shortcuts
+    drop_path : rate of stochastic depth of the last block; it grows linearly from 0 at the first
 
     A plain ReLU follows each residual sum; the last layer of a block starts with scale 0.
     """
@@ -139,6 +157,7 @@ class ResNet(nn.Module):
         stem: str = "imagenet",
         deep: bool = False,
         width: int = 64,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         if stem == "deep":
@@ -150,12 +169,14 @@ class ResNet(nn.Module):
             self.conv1 = conv(channels, width, 7, 2) if stem == "imagenet" else conv(channels, width)
         self.bn1 = make(width)
         self.maxpool = nn.Identity() if stem == "cifar" else nn.MaxPool2d(3, 2, 1)
-        c = width
+        c, done, last = width, 0, max(1, sum(blocks) - 1)
         for i, n in enumerate(blocks):
             stage = []
             for j in range(n):
                 stage.append(block(c, width << i, 2 if i and not j else 1, make, deep))
-                c = (width << i) * block.expansion
+                if drop_path and done:
+                    stage[-1].drop = DropPath(drop_path * done / last)
+                c, done = (width << i) * block.expansion, done + 1
             setattr(self, f"layer{i + 1}", nn.Sequential(*stage))
         self.stages = len(blocks)
         self.features = c

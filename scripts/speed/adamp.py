@@ -1,6 +1,8 @@
 """Speed of AdamP and SGDP on the parameters of ResNet-18. Run: python scripts/speed/adamp.py
 
-Candidates (float32, one thread, one step on given gradients, every convolution projected as behind batch normalisation):
+Candidates (float32, one thread, one step on given gradients; the gradients of convolutions are orthogonal to their weights, and the
+step size is so small that they stay so, hence every convolution is projected in every step, as behind batch normalisation, and
+the linear layer is not):
 
 - per parameter: `AdamP(foreach=False)`, tensor by tensor, as the equations are written (so does the released code);
 - foreach: `AdamP(foreach=True)`;
@@ -48,16 +50,16 @@ def parameters(dtype: torch.dtype) -> list[nn.Parameter]:
     return params
 
 
-def candidates(dtype: torch.dtype = torch.float32) -> dict[str, torch.optim.Optimizer]:
-    options = {"lr": 1e-3, "weight_decay": 1e-2}
+def candidates(dtype: torch.dtype = torch.float32, lr: float = 1e-9) -> dict[str, torch.optim.Optimizer]:
+    options = {"lr": lr, "weight_decay": 1e-2}
     return {
         "AdamP per parameter": AdamP(parameters(dtype), **options, foreach=False),
         "AdamP foreach": AdamP(parameters(dtype), **options),
-        "Adam foreach": torch.optim.Adam(parameters(dtype), lr=1e-3, foreach=True),
-        "Adam fused": torch.optim.Adam(parameters(dtype), lr=1e-3, fused=True),
+        "Adam foreach": torch.optim.Adam(parameters(dtype), lr=lr, foreach=True),
+        "Adam fused": torch.optim.Adam(parameters(dtype), lr=lr, fused=True),
         "SGDP per parameter": SGDP(parameters(dtype), momentum=0.9, **options, foreach=False),
         "SGDP foreach": SGDP(parameters(dtype), momentum=0.9, **options),
-        "SGD foreach": torch.optim.SGD(parameters(dtype), lr=1e-3, momentum=0.9, weight_decay=1e-2, foreach=True),
+        "SGD foreach": torch.optim.SGD(parameters(dtype), lr=lr, momentum=0.9, weight_decay=1e-2, foreach=True),
     }
 
 
@@ -72,8 +74,14 @@ def difference(a: torch.optim.Optimizer, b: torch.optim.Optimizer) -> float:
 
 def measure(rounds: int) -> dict[str, list[float]]:
     """Processor seconds of each step by candidate, after three steps of warm-up."""
-    steps = {name: optimiser.step for name, optimiser in candidates().items()}
-    return interleaved(steps, 0.0, time.thread_time, least=rounds, warm=3)
+    optimisers = candidates()
+    times = interleaved({name: o.step for name, o in optimisers.items()}, 0.0, time.thread_time, least=rounds, warm=3)
+    for name, o in optimisers.items():
+        if isinstance(o, AdamP | SGDP):
+            for p, (channels, layer) in o.projected_steps().items():
+                wanted = rounds + 3 if p.dim() == 4 else 0
+                assert (channels, layer) == (wanted, 0), f"{name}: {channels} steps of {rounds + 3} were projected"
+    return times
 
 
 def main() -> None:
@@ -83,7 +91,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     fresh = measure(args.rounds)
-    double = candidates(torch.float64)
+    double = candidates(torch.float64, lr=1e-3)
     error = {k: difference(double[f"{k} foreach"], double[f"{k} per parameter"]) for k in ("AdamP", "SGDP")}
     del double
     kept = measure(args.rounds)
@@ -101,8 +109,8 @@ def main() -> None:
         "",
         f"`python scripts/speed/adamp.py`, float32, one CPU thread, torch {torch.__version__}. Ratios of medians (of minima).",
         "",
-        "In a fresh process large temporaries are new pages of memory each time; once larger blocks were freed, the allocator keeps "
-        "pages and temporaries cost less.",
+        "Every convolution is projected in every step, the linear layer never. In a fresh process large temporaries are new pages of "
+        "memory each time; once larger blocks were freed, the allocator keeps pages and temporaries cost less.",
         "",
         "| time of | over time of | fresh process | allocator keeps pages |",
         "|---|---|---|---|",
