@@ -89,7 +89,9 @@ def test_stand_in_has_its_law():
         angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1])) % 180
         assert min(abs(angle - degrees), 180 - abs(angle - degrees)) < 3
         assert abs(np.linalg.norm(v, axis=-1).mean() - SPEED) < 0.05
-    d = np.diff(v[:, 20:], axis=1)  # of v' = u + rho (v - u) + noise: cov(d, d') / var(d) = -(1 - rho) / 2, whatever u is
+    d = np.diff(
+        v[:, 20:], axis=1
+    )  # of v' = u + rho (v - u) + noise: cov(d, d') / var(d) = -(1 - rho) / 2, whatever u is
     now, later = d[:, :-1].ravel(), d[:, 1:].ravel()
     assert abs(1 + 2 * (now @ later) / (now @ now) - MEMORY) < 0.05
 
