@@ -379,7 +379,7 @@ def resolve(data: DataConfig, root: Path, cache: Path, download: bool) -> tuple[
 
     Raises MissingData for data.source=real without files: the sentence says where they were looked for and how to get them.
     """
-    if "simulated" in data.sources:
+    if "simulated" in data.available():
         return "simulated", "simulated by design"
     memo = (data.name, json.dumps(chosen(data), sort_keys=True, default=str), data.source, root, cache, download)
     if memo not in _resolved:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import plan
 from bench.schema import BenchError, MissingData
 from datasets.graphs.adapter import load as load_graphs
 from datasets.graphs.config import Config as Graphs
@@ -198,6 +199,16 @@ def test_refinement_knows_the_textbook_cases():
     path, star = np.zeros((2, 4, 4))
     path[[0, 1, 2], [1, 2, 3]] = star[0, 1:] = 1
     assert len(set(wl_classes(np.stack([path + path.T, star + star.T])))) == 2
+
+
+def test_graph_files_are_used_where_they_are(tmp_path):
+    """The enumeration on seven vertices is simulated; the other two sets come from their files, else from a stand-in that says so."""
+    seven, eight = Graphs(name="graphs7"), Graphs(name="graphs8", graphs="graph8c")
+    assert plan.resolve(seven, tmp_path, tmp_path, False)[0] == "simulated"
+    assert plan.resolve(eight, tmp_path / "empty", tmp_path, False)[0] == "synthetic"
+    (tmp_path / "graphs_gnn_matlang").mkdir()
+    (tmp_path / "graphs_gnn_matlang" / "graph8c.g6").touch()
+    assert plan.resolve(eight, tmp_path, tmp_path, False)[0] == "real"
 
 
 @pytest.mark.real

@@ -24,10 +24,11 @@ from datasets.rotations.poses import skeleton
 from datasets.rotations.poses.config import Config as Poses
 from datasets.rotations.stream import rotations
 from datasets.rotations.task import angles
-from models.geometry.rotations import REPRESENTATIONS, axis_angle_double
+from models.geometry.rotations import REPRESENTATIONS, axis_angle_double, procrustes
 from models.rot6d import PairPointNet, RotationHead, forward_kinematics
 from models.rot6d.config import REPRESENTATIONS as CHOICES
 from models.rot6d.config import Config
+from models.rot6d.meter import symmetry
 from models.rot6d.nets import MatrixNet, PoseNet, mean_angle
 from models.rot6d.plugin import RotationRegression
 
@@ -174,7 +175,51 @@ def smoke(tmp_path, *words):
 def test_other_data_run(tmp_path, data):
     outcome, record = cells.run(smoke(tmp_path, f"data={data}", "method.steps=20", "method.width=32"))
     assert outcome == "done", record["traceback"]
-    assert {"mean_error", "max_error"} <= {m["metric"] for m in record["metrics"]}
+    found = {m["metric"]: m["value"] for m in record["metrics"]}
+    assert {"mean_error", "max_error"} <= found.keys()
+    e, worst, most = (found[f"equivariance_error{k}"] for k in ("", "_worst", "_adversarial"))
+    assert 1e-4 < e < worst <= most
+
+
+class Exact(torch.nn.Module):
+    """The matrix that is asked for."""
+
+    def forward(self, x):
+        return x.unflatten(1, (3, 3))
+
+
+class Kabsch(PairPointNet):
+    """The rotation that fits the second cloud to the first best."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+
+    def forward(self, x):
+        return procrustes(x[:, 1].mT @ x[:, 0])
+
+
+class Same(PoseNet):
+    """The pose that is given."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+
+    def forward(self, x):
+        return x.unflatten(1, (-1, 3))
+
+
+def test_meter_turns_input_and_answer_together():
+    """Exact solvers of the three tasks have no error; a network that answers without turning has one."""
+    one = {
+        "matrix": load(haar, Haar(name="r", n_test=20)),
+        "poses": load(poses, Poses(name="p", sequences=2, test_sequences=2)),
+    }
+    one["clouds"] = load(clouds, Clouds(name="c", shapes=5, test_shapes=3, per_shape=2))
+    for key, net in (("matrix", Exact()), ("clouds", Kabsch()), ("poses", Same())):
+        x = torch.as_tensor(one[key].test.x)
+        assert all(m.value < 1e-10 for m in symmetry(net, x, torch.Generator().manual_seed(0)))
+    net = MatrixNet(RotationHead("6d"))
+    assert symmetry(net, torch.as_tensor(one["matrix"].test.x), torch.Generator().manual_seed(0))[0].value > 0.1
 
 
 @pytest.mark.parametrize("data", ["rotations", "rotated_planes", "skeleton_poses"])

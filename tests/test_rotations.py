@@ -63,6 +63,21 @@ def test_agreement_with_scipy():
     assert gap(rot.angle_between(r[:250], r[250:]), (peer[:250] * peer[250:].inv()).magnitude()) < TOL
 
 
+@pytest.mark.parametrize("name", ["quaternion", "rotation_vector"])
+def test_paths_with_and_without_a_gradient_agree(name):
+    """The same rotations when a gradient is asked for, in other shapes, in float32, in a type that NumPy lacks, and of no vectors."""
+    x = raw(name, 24)
+    f, k = rot.REPRESENTATIONS[name].map, x.shape[-1]
+    r = f(x)
+    assert gap(f(x.clone().requires_grad_()).detach(), r) < TOL
+    assert gap(f(x.view(2, 3, 4, k)), r.view(2, 3, 4, 3, 3)) == 0.0
+    assert gap(f(x.mT.contiguous().mT), r) == 0.0 and r.is_contiguous()
+    assert f(x.float()).dtype == torch.float32 and gap(f(x.float()).double(), r) < 1e-6
+    assert f(x.bfloat16()).dtype == torch.bfloat16 and gap(f(x.bfloat16()).double(), r) < 0.1
+    assert f(x[:0]).shape == (0, 3, 3) and f(x[0]).shape == (3, 3)
+    assert gap(f(torch.zeros(1, k, dtype=F64)), torch.eye(3, dtype=F64)) == 0.0
+
+
 def test_rodriguez_rotates_by_twice_its_length():
     """Rodriguez(v) = expm(2 [v]_x)."""
     for v in raw("rodriguez", 5):

@@ -149,7 +149,10 @@ def equivariance_errors(
         if all(g is None for g in grads):
             break
         with torch.no_grad():
-            gw, gs, gt = (torch.zeros_like(a) if g is None else g for g, a in zip(grads, (w, ds, dt), strict=True))
+            # a sample without any error has no direction: the distance's gradient is not defined there
+            gw, gs, gt = (
+                torch.zeros_like(a) if g is None else g.nan_to_num(0.0) for g, a in zip(grads, (w, ds, dt), strict=True)
+            )
             r = action.perturb(r, rate * torch.nn.functional.normalize(gw, dim=-1))
             if action.moves:
                 t = t + rate * action.spread * torch.nn.functional.normalize(gt, dim=-1)

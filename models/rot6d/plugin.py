@@ -13,6 +13,7 @@ from bench.schema import BenchError, Bundle, Metric, Result, SolverMethod
 from models.geometry.rotations import trace_angle
 from models.rot6d.config import Config
 from models.rot6d.head import RotationHead
+from models.rot6d.meter import SAMPLES, symmetry
 from models.rot6d.nets import MatrixNet, PairPointNet, PoseNet, mean_angle
 
 CHUNK = 50  # steps whose batches are drawn at once
@@ -123,10 +124,15 @@ class RotationRegression(SolverMethod):
             guess = CENTIMETRES * net.kinematics(r, x[:, :3]) if isinstance(net, PoseNet) else r
             worst = max(worst, float((r.mT @ r - eye.to(r)).abs().max()))
             out.append(guess.cpu())
+        some = torch.as_tensor(np.asarray(bundle.test.x[:SAMPLES])).to(ctx.device)
+        errors = symmetry(net, some, torch.Generator().manual_seed(ctx.seed("meter")))
         name = "positions" if bundle.kind == "poses" else "rotation"
         return Result(
             predictions={name: torch.cat(out).numpy()},
-            metrics=[Metric("orthogonality_error", worst, "lower", "1")],  # largest entry of R^T R - I, float32
+            metrics=[
+                Metric("orthogonality_error", worst, "lower", "1"),
+                *errors,
+            ],  # largest entry of R^T R - I, float32
             params=self.params,
             epochs=None,
         )

@@ -26,6 +26,9 @@ class Config(MethodConfig):
     bilinear: str = option(
         "emlp", "emlp: tensors of x act on x; outer: and v w^T; none", choices=("emlp", "outer", "none")
     )
+    start: float = option(
+        0.0, "share of the largest group's projection in the initial weights, s P W + (1 - s) W", low=0.0, high=1.0
+    )
     init_equiv: float | None = option(None, "strength that all but the largest group start with", low=0.0)
     adjust_at: int | None = option(None, "epoch of the one adjustment of strengths; null: a quarter of all", low=1)
     window: int = option(100, "epochs before it in which residuals are recorded", low=1)
@@ -38,9 +41,10 @@ class Config(MethodConfig):
     gated_decay: float = option(1.0, "of the swish path, as squares", low=0.0)
     rpp_equiv: float = option(1e-5, "rpp: prior of the projected weights", low=0.0)
     rpp_basic: float = option(1.0, "rpp: prior of the free ones", low=0.0)
+    meter: int = option(200, "test samples for the equivariance error; 0 leaves it out", low=0)
 
     plugin: ClassVar[str] = "models.soft_equivariance.plugin:SoftEquivariance"
-    accepts: ClassVar[tuple[str, ...]] = ("tensor_regression",)
+    accepts: ClassVar[tuple[str, ...]] = ("tensor_regression", "trajectories")
     # a network held in too large a group is worse than the mean target, by theorem; the tests say what the others must beat
     margin: ClassVar[None] = None
 

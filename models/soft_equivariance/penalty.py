@@ -49,6 +49,15 @@ def project(name: str, rep_in: Rep, rep_out: Rep, weight: Tensor, bias: Tensor) 
     return torch.cat(rows), torch.cat(biases)
 
 
+@torch.no_grad()
+def blend(layers: Sequence[RepLinear], name: str, share: float) -> None:
+    """Weights and biases become share P W + (1 - share) W, in place: a start between free and equivariant."""
+    for layer in layers:
+        weight, bias = project(name, layer.rep_in, layer.rep_out, layer.weight, layer.bias)
+        layer.weight.lerp_(weight, share)
+        layer.bias.lerp_(bias, share)
+
+
 def residual(name: str, layer: RepLinear) -> Tensor:
     """R_g of one layer, differentiable; its gradient is vec W - P_g vec W."""
     total = layer.weight.new_zeros(())

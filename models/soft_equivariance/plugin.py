@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from typing import Any
 
@@ -12,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from bench.schema import BenchError, Bundle, Metric, Result, SolverMethod
+from models.geometry.equivariance import equivariance_errors
 from models.soft_equivariance.config import Config
 from models.soft_equivariance.groups import group
+from models.soft_equivariance.meter import TensorAction
 from models.soft_equivariance.net import ConstrainedLinear, SoftEMLP, swish_mlp
-from models.soft_equivariance.penalty import Penalty
+from models.soft_equivariance.penalty import Penalty, blend
 from models.soft_equivariance.rep import Rep
 from models.soft_equivariance.tuning import Tuner, discovered
-
-ELEMENTS = 16  # of each group, for the error of the trained network
 
 
 class SoftEquivariance(SolverMethod):
@@ -43,6 +44,8 @@ class SoftEquivariance(SolverMethod):
         self.groups: list[str] = list(bundle.meta["groups"])
         net = self.net = self._build(bundle).to(ctx.device)
         self.params = sum(p.numel() for p in net.parameters())
+        if cfg.start and isinstance(net, SoftEMLP) and cfg.constraint in ("penalty", "none"):
+            blend(net.linears(), self.groups[0], cfg.start)
         start = (cfg.init_equiv or 0.0) if cfg.constraint == "penalty" else 0.0
         linears = net.linears() if isinstance(net, SoftEMLP) and cfg.constraint in ("penalty", "none") else []
         self.penalty = Penalty(linears, self.groups, [0.0, *[start] * (len(self.groups) - 1)])
@@ -164,10 +167,8 @@ class SoftEquivariance(SolverMethod):
         x = torch.as_tensor(np.asarray(bundle.test.x)).to(ctx.device)
         assert self.best is not None
         metrics = [Metric("best_epoch", float(self.best[1] + 1), "none", "epochs")]
-        metrics += [
-            Metric(f"equivariance_error_{g}", self._error(net, g, x[:200], bundle, ctx), "lower", "fraction")
-            for g in self.groups
-        ]
+        if self.cfg.meter:
+            metrics += self._symmetry(bundle, ctx)
         if self.cfg.constraint == "penalty":
             metrics += self._discovery(bundle)
             self._draw(bundle.group, ctx)
@@ -179,13 +180,18 @@ class SoftEquivariance(SolverMethod):
             validation=Metric("val_loss", self.best[0], "lower", "1"),
         )
 
-    def _error(self, net: nn.Module, name: str, x: Tensor, bundle: Bundle, ctx: Any) -> float:
-        """Root mean square of f(hx) - rho(h) f(x) over that of rho(h) f(x), for random h of the group."""
-        h = group(name).sample(ELEMENTS, torch.Generator().manual_seed(ctx.seed(f"elements {name}")))
-        into, out = (Rep(tuple(bundle.meta[k])).matrix(h).to(x) for k in ("rep_in", "rep_out"))
-        moved = net(torch.einsum("hij,nj->hni", into, x).flatten(0, 1)).unflatten(0, (ELEMENTS, len(x)))
-        truth = torch.einsum("hij,nj->hni", out, net(x))
-        return float((moved - truth).norm() / truth.norm())
+    def _symmetry(self, bundle: Bundle, ctx: Any) -> list[Metric]:
+        """Equivariance of the trained network in float64 under every candidate group, at random elements and at the worst found."""
+        net = copy.deepcopy(self.net).double().eval()
+        x = torch.as_tensor(np.asarray(bundle.test.x[: self.cfg.meter])).to(ctx.device).double()
+        into, out = (Rep(tuple(bundle.meta[k])) for k in ("rep_in", "rep_out"))
+        rows = []
+        for g in self.groups:
+            action: Any = TensorAction(g, into, out)  # has what the meter asks of an action
+            generator = torch.Generator().manual_seed(ctx.seed(f"elements {g}"))
+            errors = equivariance_errors(net, action, x, draws=4, steps=5, generator=generator)
+            rows += [dataclasses.replace(m, name=f"{m.name}_{g}") for m in errors.metrics()]
+        return rows
 
     def _discovery(self, bundle: Bundle) -> list[Metric]:
         """Strengths and residuals by group; whether the strongest candidate is the one the function has."""

@@ -51,7 +51,7 @@ class Rep:
             power = h.new_ones(len(h), 1, 1)
             for _ in range(r):
                 power = torch.einsum("nij,nkl->nikjl", power, h).reshape(len(h), power.shape[1] * DIM, -1)
-            eye = torch.eye(c, dtype=h.dtype)
+            eye = torch.eye(c, dtype=h.dtype, device=h.device)
             out[:, place, place] = torch.einsum("ab,nij->naibj", eye, power).reshape(len(h), c * DIM**r, -1)
         return out
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bench.schema import BenchError, DataConfig, File, option
+from datasets.points.scans.config import CITATION, LICENCE, known
 from datasets.points.scans.config import FILES as SHARED
 
 FILES = {
@@ -49,18 +50,11 @@ class Config(DataConfig):
 
     adapter: ClassVar[str] = "datasets.points.oriented_scans.adapter:load"
     kind: ClassVar[str] = "oriented_clouds"
-    licence: ClassVar[str] = (
-        "the source repositories have no licence file; research use only. spot is by Keenan Crane, "
-        "the bunny from the Stanford 3D Scanning Repository"
-    )
-    citation: ClassVar[str] = (
-        "guerrero2018pcpnet: Guerrero et al., PCPNet, Eurographics 2018; data: hexygen/pcpnet, alecjacobson/common-3d-test-models"
-    )
+    licence: ClassVar[str] = LICENCE
+    citation: ClassVar[str] = CITATION
 
     def check(self) -> None:
-        unknown = [s for s in self.shapes if s not in FILES]
-        if unknown:
-            raise BenchError(f"data.shapes has {unknown[0]!r}; there is {', '.join(FILES)}")
+        known(self.shapes, FILES)
         if not set(self.shapes) & set(SIGNED):
             raise BenchError(f"data.shapes needs one shape with outward normals: {', '.join(SIGNED)}")
 

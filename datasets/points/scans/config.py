@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench.schema import File, option
+from bench.schema import BenchError, File, option
 from datasets.points.options import PointsConfig
 
 _SCANS = {
@@ -29,6 +30,18 @@ def _files() -> dict[str, File]:
 
 
 FILES = _files()
+LICENCE = (
+    "the source repositories have no licence file; research use only. spot is by Keenan Crane, "
+    "the bunny from the Stanford 3D Scanning Repository"
+)
+CITATION = "guerrero2018pcpnet: Guerrero et al., PCPNet, Eurographics 2018; data: hexygen/pcpnet, alecjacobson/common-3d-test-models"
+
+
+def known(shapes: Sequence[str], files: Mapping[str, File]) -> None:
+    """Raise BenchError for a name that has no file."""
+    unknown = [s for s in shapes if s not in files]
+    if unknown:
+        raise BenchError(f"data.shapes has {unknown[0]!r}; there is {', '.join(files)}")
 
 
 @dataclass
@@ -42,20 +55,11 @@ class Config(PointsConfig):
     clouds: int | None = option(None, "training clouds of each shape; the test shape gives as many", low=4)
 
     adapter: ClassVar[str] = "datasets.points.scans.adapter:load"
-    licence: ClassVar[str] = (
-        "the source repositories have no licence file; research use only. spot is by Keenan Crane, "
-        "the bunny from the Stanford 3D Scanning Repository"
-    )
-    citation: ClassVar[str] = (
-        "guerrero2018pcpnet: Guerrero et al., PCPNet, Eurographics 2018; data: hexygen/pcpnet, alecjacobson/common-3d-test-models"
-    )
+    licence: ClassVar[str] = LICENCE
+    citation: ClassVar[str] = CITATION
 
     def check(self) -> None:
-        from bench.schema import BenchError
-
-        unknown = [s for s in self.shapes if s not in FILES]
-        if unknown:
-            raise BenchError(f"data.shapes has {unknown[0]!r}; there is {', '.join(FILES)}")
+        known(self.shapes, FILES)
         if len(self.shapes) < 2:
             raise BenchError("data.shapes needs two names at least: one is tested and the others train")
 

@@ -1,0 +1,1 @@
+"""The baseline of motion forecasting without a network: everybody goes on as they went."""
