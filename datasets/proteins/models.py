@@ -46,48 +46,44 @@ class Models:
         return [self.kinds, self.backbone, self.features, self.y, self.sizes, self.target, self.edges, self.weight]
 
 
-def pack(targets: Sequence[tuple[str, Chain, Sequence[Chain]]], config: Proteins) -> Models:
-    """Graphs, features and labels of (name, native, models); native and models of one target have the same residues.
+def graphs(name: str, native: Chain, models: Sequence[Chain], config: Proteins) -> dict[str, np.ndarray]:
+    """The arrays of `Models` but `target`, for the models of one target; native and models have the same residues.
 
     Raises
     ------
-    ValueError : no target, or a target with a single model, which nothing can be ranked against.
+    ValueError : a single model, which nothing can be ranked against, or a native structure in which a residue has no neighbour.
     """
+    if len(models) < 2:
+        raise ValueError(
+            f"target {name} has {len(models)} decoy{'' if len(models) == 1 else 's'}; ranking needs at least 2: add models or "
+            "remove the target"
+        )
+    touching = [areas(m) for m in models] if config.label == "cad" or config.contacts == "voronoi" else []
+    joined = touching if config.contacts == "voronoi" else [near(m, config.radius) for m in models]
+    edges = [np.argwhere(a > 0) for a in joined]
+    if config.label == "lddt":
+        y = lddt(native.backbone[:, 1], np.stack([m.backbone[:, 1] for m in models]))
+    else:
+        true = areas(native)
+        y = np.stack([cad(true, a) for a in touching])
+    return {
+        "kinds": np.concatenate([m.kinds for m in models]),
+        "backbone": np.concatenate([m.backbone for m in models]).astype(np.float32),
+        "features": np.concatenate([exposure(m, config.radius) for m in models]).astype(np.float32),
+        "y": y.astype(np.float32).reshape(-1),
+        "sizes": np.array([len(m) for m in models]),
+        "edges": np.concatenate(edges),
+        "weight": np.concatenate([a[a > 0] for a in joined]).astype(np.float32),
+        "degrees": np.array([len(e) for e in edges]),
+    }
+
+
+def join(targets: Sequence[tuple[str, dict[str, np.ndarray]]]) -> Models:
+    """A split from the names of targets and their arrays."""
     if not targets:
         raise ValueError("there is no target; give one or more native structures with models")
-    parts: list[dict[str, np.ndarray]] = []
-    for t, (name, native, models) in enumerate(targets):
-        if len(models) < 2:
-            raise ValueError(
-                f"target {name} has {len(models)} decoy{'' if len(models) == 1 else 's'}; ranking needs at least 2: add models or "
-                "remove the target"
-            )
-        for model, y in zip(models, labels(native, models, config.label), strict=True):
-            joined = near(model, config.radius) if config.contacts == "distance" else areas(model)
-            i, j = joined.nonzero()
-            parts.append(
-                {
-                    "kinds": model.kinds,
-                    "backbone": model.backbone.astype(np.float32),
-                    "features": exposure(model, config.radius).astype(np.float32),
-                    "y": y.astype(np.float32),
-                    "sizes": np.array([len(model)]),
-                    "target": np.array([t]),
-                    "edges": np.stack([i, j], 1),
-                    "weight": joined[i, j].astype(np.float32),
-                    "degrees": np.array([len(i)]),
-                }
-            )
-    joint = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    return Models(**joint, names=[name for name, _, _ in targets])
-
-
-def labels(native: Chain, models: Sequence[Chain], label: str) -> np.ndarray:
-    """(M, n) local scores of the models of one target."""
-    if label == "lddt":
-        return lddt(native.backbone[:, 1], np.stack([m.backbone[:, 1] for m in models]))
-    true = areas(native)
-    return np.stack([cad(true, areas(m)) for m in models])
+    parts = [arrays | {"target": np.full(len(arrays["sizes"]), t)} for t, (_, arrays) in enumerate(targets)]
+    return Models(**{k: np.concatenate([p[k] for p in parts]) for k in parts[0]}, names=[name for name, _ in targets])
 
 
 def bundle(splits: dict[str, Models], *, group: str, origin: str, card: dict[str, Any]) -> Bundle:

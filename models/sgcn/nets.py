@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -85,9 +87,7 @@ class MessagePassingNet(nn.Module):
         encoder = [INPUT, *cfg.encoder]
         self.encoder = with_dropout(encoder, cfg, last=True)
         widths = [encoder[-1], *cfg.widths]
-        self.layers = nn.ModuleList(
-            MessagePassing(a, b, CHANNELS, act()) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(MessagePassing(a, b, CHANNELS, act()) for a, b in pairwise(widths))
         self.scorer = scorer(widths[-1], cfg)
 
     def adjacency(self, graph: Graphs) -> Tensor:

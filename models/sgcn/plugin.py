@@ -15,7 +15,7 @@ from models.sgcn.graphs import GraphSet
 from models.sgcn.meter import motions
 from models.sgcn.nets import network
 
-NEEDED = ("epochs", "batch")
+NEEDED = ("widths", "encoder", "scorer", "dropout", "epochs", "batch", "lr", "weight_decay")
 
 
 class ResidueNetwork(SolverMethod):
@@ -61,7 +61,7 @@ class ResidueNetwork(SolverMethod):
         """Mean squared error over the batches of one random order."""
         self.net.train()
         losses: list[Tensor] = []
-        for index in torch.randperm(len(train)).split(self.cfg.batch):
+        for index in torch.randperm(len(train))[: self.cfg.draws].split(self.cfg.batch):
             if self.done == self.cfg.max_steps:
                 break
             graph, y = train.batch(index)

@@ -10,7 +10,7 @@ from bench.schema import BenchError, Bundle
 from datasets.proteins.chain import Chain, from_backbone
 from datasets.proteins.decoys.config import Config
 from datasets.proteins.folds import decoys, natives
-from datasets.proteins.models import bundle, pack
+from datasets.proteins.models import bundle, graphs, join
 from datasets.proteins.pdb import read_pdb
 
 BOND = 2.5  # Angstrom: a longer C-N distance is a gap in the chain
@@ -25,13 +25,14 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         chains = given(config.folder(), many, rng)
     else:
         chains = natives(many, config.residues, config.spread, rng)
-    targets = [(c.name, c, decoys(c, config.decoys, config.level, config.share, rng)) for c in chains]
+    made = [decoys(c, config.decoys, config.level, config.share, rng) for c in chains]
+    targets = [(c.name, graphs(c.name, c, models, config)) for c, models in zip(chains, made, strict=True)]
     splits, start = {}, 0
     for part, n in counts.items():
-        splits[part] = pack(targets[start : start + n], config)
+        splits[part] = join(targets[start : start + n])
         start += n
-    made = f"native structures of {config.natives}" if config.natives else "native backbones made by formula"
-    card = {"licence": config.licence, "source": f"{made}, decoys by noise on torsion angles"}
+    origin = f"native structures of {config.natives}" if config.natives else "native backbones made by formula"
+    card = {"licence": config.licence, "source": f"{origin}, decoys by noise on torsion angles"}
     return bundle(splits, group=f"draw{fold}", origin="simulated", card=card)
 
 
