@@ -37,7 +37,7 @@ def natives(count: int, residues: int, spread: float, rng: np.random.Generator) 
         kinds, phi, psi = _draw(2 * count, residues, spread, rng)
         x = place(*ideal(phi, psi))
         for k in np.flatnonzero((closest(x[..., 1, :]) >= CLASH) & apart(x))[: count - len(out)]:
-            out.append(from_backbone(kinds[k], x[k], f"fold {len(out)}"))
+            out.append(from_backbone(kinds[k], x[k], f"native {len(out)}"))
         if len(out) == count:
             return out
     raise ValueError(f"chains of {residues} residues without a clash are too rare; lower data.residues")

@@ -108,6 +108,7 @@ class DecoyRanking:
             part = slice(start[k], start[k] + test.sizes[k])
             right.plot(y[part], color=colour, lw=2, alpha=0.4, label=f"true, mean {model[k]:.2f}")
             right.plot(guess[part], color=colour, lw=1, label=f"predicted, mean {guessed[k]:.2f}")
-        right.set(xlabel="residue", ylabel="local score", title=f"best and worst model of {test.names[0]}")
+        right.set(xlabel="residue", ylabel="local score")
+        right.set_title(f"best and worst model of {test.names[0]}", fontsize=9)
         right.legend(fontsize=7)
         return {"models": figure}
