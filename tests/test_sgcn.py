@@ -264,6 +264,23 @@ def test_scores_are_invariant_and_see_chirality(graph, choices):
     assert torch.equal(flat(moved(graph, p, torch.zeros(3).double())), flat(graph))
 
 
+def test_equivariant_baseline(graph):
+    """e3nn's convolutions without frames: scores invariant under rigid motions (its tables are float32, hence 1e-5), changed by a
+    reflection, permuted with the residues; a layer turns its vectors with the model."""
+    net = small(network="equivariant", irreps="6x0e + 4x1e + 2x2e", layers=2, order=3)
+    q = random_orthogonal(1, 3, generator(), proper=True)[0].double()
+    y = net(graph)
+    assert torch.allclose(net(moved(graph, q, torch.tensor([5.0, -3, 40]).double())), y, atol=1e-5, rtol=0)
+    p = torch.diag(torch.tensor([1.0, 1, -1]).double())
+    assert (net(moved(graph, p, torch.zeros(3).double())) - y).abs().max() > 1e-3
+    order = torch.randperm(len(graph.x), generator=generator())
+    back = order.argsort()
+    other = Graphs(
+        graph.x[order], graph.backbone[order], back[graph.neighbour[order]], graph.weight[order], graph.apart[order]
+    )
+    assert torch.allclose(net(other), y[order], atol=1e-10)
+
+
 def test_residues_may_be_renumbered(graph):
     """A permutation of the residues permutes the scores."""
     net = small()
@@ -335,7 +352,7 @@ def test_parameters():
     perceptron = 8 * 128 + 128 + 128 * 64 + 64 + 64 + 1
     assert count("sgcn_s") == formula([23, 20, 16, 14, 12, 8], 5, [16, 12]) + perceptron == 42_567
     assert count("sgcn_r") == 24_633
-    for name in ("sgcn_wide", "residue_mp"):
+    for name in ("sgcn_wide", "residue_mp", "residue_e3nn"):
         assert abs(count(name) / 24_633 - 1) < 2e-3
 
 
@@ -354,7 +371,7 @@ def test_layers_start_by_the_stated_rule():
     torch.manual_seed(0)
     layer = SphericalConv(60, 40, 5, torch.tanh)
     assert float(layer.weight.detach().std()) == pytest.approx(np.sqrt(2 / 100), rel=0.02) and float(
-        layer.own.std()
+        layer.own.detach().std()
     ) == pytest.approx(0.1414, rel=0.05)
     assert not layer.bias.any()
 
@@ -398,6 +415,7 @@ def test_mistakes_in_the_words():
         (["method.widths=[]"], "method.widths needs one or more positive widths"),
         (["method.encoder=[8]"], "method.encoder belongs to network=message_passing"),
         (["method.network=message_passing"], "needs method.scorer"),
+        (["method.network=equivariant", "method.irreps=8x1o"], "needs scalars and even irreps"),
         (["method.order=0"], "method.order=0"),
         (["data=nbody"], "takes protein_models"),
     ):

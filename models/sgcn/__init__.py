@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = exports(
         "MessagePassing": "models.sgcn.layers",
         "SphericalNet": "models.sgcn.nets",
         "MessagePassingNet": "models.sgcn.nets",
+        "EquivariantNet": "models.sgcn.equivariant",
         "Graphs": "models.sgcn.graphs",
         "GraphSet": "models.sgcn.graphs",
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,12 +13,12 @@ NONLINEARITIES = ("elu", "relu", "tanh", "mish", "none")
 
 @dataclass
 class Config(MethodConfig):
-    """Spherical convolutions on residue graphs, or message passing that sees who touches whom but not where."""
+    """Spherical convolutions on residue graphs; or message passing that sees who touches whom but not where, or e3nn's convolutions."""
 
     network: str = option(
         "spherical",
-        "convolutions with harmonics of the directions, or message passing",
-        choices=("spherical", "message_passing"),
+        "spherical: convolutions in residue frames; message_passing: no directions; equivariant: e3nn's point convolutions, no frames",
+        choices=("spherical", "message_passing", "equivariant"),
     )
     order: int = option(5, "harmonics of degrees 0 to order - 1; 1: no direction is seen", low=1, high=12)
     widths: list[int] | None = option(
@@ -27,6 +28,8 @@ class Config(MethodConfig):
     scorer: list[int] | None = option(
         list, "hidden widths of a perceptron behind the convolutions; empty: a last convolution gives the score"
     )
+    irreps: str | None = option(None, "equivariant: features of a residue, even, in the words of e3nn, e.g. 16x0e + 8x1e + 4x2e")
+    layers: int | None = option(None, "equivariant: point convolutions", low=1)
     weights: bool = option(False, "edges count by contact (nearness, or area of Voronoi contacts), not all alike")
     normalise: bool = option(True, "mean over neighbours; false: sum")
     near: int = option(
@@ -54,5 +57,7 @@ class Config(MethodConfig):
             raise BenchError("method.widths needs one or more positive widths, e.g. [20,16,8,4]")
         if self.network == "message_passing" and self.scorer == []:
             raise BenchError("method.network=message_passing needs method.scorer, e.g. [16,8]")
+        if self.network == "equivariant" and self.irreps and not re.fullmatch(r"\d+x0e( *\+ *\d+x\d+e)*", self.irreps):
+            raise BenchError(f"method.irreps={self.irreps!r} needs scalars and even irreps, e.g. 16x0e + 8x1e + 4x2e")
         if self.network == "spherical" and self.encoder:
             raise BenchError("method.encoder belongs to network=message_passing; drop it")

@@ -119,5 +119,9 @@ def with_dropout(widths: list[int], cfg: Config, last: bool = False) -> nn.Seque
     )
 
 
-def network(cfg: Config) -> SphericalNet | MessagePassingNet:
+def network(cfg: Config) -> nn.Module:
+    if cfg.network == "equivariant":
+        from models.sgcn.equivariant import EquivariantNet  # the one network that needs e3nn
+
+        return EquivariantNet(cfg)
     return SphericalNet(cfg) if cfg.network == "spherical" else MessagePassingNet(cfg)

@@ -25,7 +25,8 @@ class ResidueNetwork(SolverMethod):
 
     def fit(self, bundle: Bundle, ctx: Any) -> None:
         cfg = self.cfg
-        absent = [f for f in NEEDED if getattr(cfg, f) is None]
+        needed = (*NEEDED, "irreps", "layers") if cfg.network == "equivariant" else NEEDED
+        absent = [f for f in needed if getattr(cfg, f) is None]
         if absent:
             raise BenchError(f"method.{absent[0]} is null at this scale; give it a value or an entry under `at`")
         torch.manual_seed(ctx.seed("init"))
