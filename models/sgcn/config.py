@@ -28,7 +28,9 @@ class Config(MethodConfig):
     scorer: list[int] | None = option(
         list, "hidden widths of a perceptron behind the convolutions; empty: a last convolution gives the score"
     )
-    irreps: str | None = option(None, "equivariant: features of a residue, even, in the words of e3nn, e.g. 16x0e + 8x1e + 4x2e")
+    irreps: str | None = option(
+        None, "equivariant: features of a residue, even, in the words of e3nn, e.g. 16x0e + 8x1e + 4x2e"
+    )
     layers: int | None = option(None, "equivariant: point convolutions", low=1)
     weights: bool = option(False, "edges count by contact (nearness, or area of Voronoi contacts), not all alike")
     normalise: bool = option(True, "mean over neighbours; false: sum")
