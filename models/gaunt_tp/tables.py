@@ -15,7 +15,7 @@ from torch import Tensor
 from models.geometry.spherical import degrees, legendre, once, orders, quadrature, spherical_harmonics
 
 LEBEDEV = (3, 5, 7, 9, 11, 15, 17, 19, 21, 23, 27, 29, 31, *range(35, 132, 6))
-"""Degrees up to which scipy's Lebedev rules are exact. 13 and 25 are left out: their negative weights amplify rounding 1.5 times and more."""
+"""Degrees up to which scipy's Lebedev rules are exact. 13 and 25 are left out: their negative weights amplify rounding."""
 
 
 # ------------------------------------------------------------------------------------------ values on a grid
