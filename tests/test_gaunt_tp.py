@@ -156,7 +156,7 @@ def test_a_cast_module_has_tables_of_full_accuracy():
     assert not product.state_dict()
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", [*BACKENDS, "auto"])
 def test_it_compiles_to_one_graph(name):
     product = GauntProduct(2, backend=name)
     x, y = coefficients(2, 5), coefficients(2, 5)
@@ -223,11 +223,14 @@ def test_cost_grows_as_counted():
     assert 17 < (large != 0).sum() / (small != 0).sum() < 21
 
 
-def test_auto_names_what_is_built():
-    for top in range(1, 11):
-        product = GauntProduct(top)
-        for batch in (1, 10, 100, 1000, 10_000, 100_000):
-            assert choose(top, top, batch) in product.routes and choose(top, top, batch, "cuda") in product.routes
+def test_auto_takes_the_symmetric_grid_where_there_is_enough_to_compute():
+    assert set(GauntProduct(6).routes) == {"grid", "sphere"}
+    assert choose((6, 6, 12), 1) == "sphere" and choose((6, 6, 12), 1000) == "grid" == choose(
+        (6, 6, 12), 1000, backward=True
+    )
+    assert choose((2, 2, 4), 100_000) == "sphere" == choose((6, 6, 12), 100_000, "cuda")
+    x, y = coefficients(6, 300), coefficients(6, 300)
+    torch.testing.assert_close(GauntProduct(6)(x, y), GauntProduct(6, backend="grid")(x, y), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

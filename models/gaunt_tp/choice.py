@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-
-def candidates(top1: int, top2: int) -> tuple[str, ...]:
-    """Back ends that the rule can name for these degrees, on any device and batch."""
-    return ("sphere", "grid", "separable") if max(top1, top2) >= 7 else ("sphere", "grid")
+CANDIDATES = ("sphere", "grid")
+"""What the rule can name. The others lose everywhere in the table, or win by a few percent in single cells."""
 
 
-def choose(top1: int, top2: int, batch: int, device: str = "cpu") -> str:
-    """The back end for degrees 0..top1 and 0..top2 and `batch` products at once.
+def choose(
+    tops: tuple[int, int, int], batch: int, device: str = "cpu", threads: int = 1, backward: bool = False
+) -> str:
+    """The back end for degrees `tops` (of x, y and z) and `batch` products at once, with or without a backward pass to come.
 
-    CPU: up to degree 3, and for small batches, the fewest operations win (whole sphere); above, half the grid; from degree 7 on and
-    for middle batches one angle after the other. GPU: launches dominate, the whole sphere.
+    Half the grid takes half the operations and three times the calls. It pays where there is enough to compute for each thread,
+    with a backward pass at higher degrees; on a GPU, where calls cost most, never.
     """
-    degree = max(top1, top2)
-    if device != "cpu" or degree <= 3 or batch <= 8 * (12 - min(degree, 8)):
-        return "sphere"
-    if degree >= 7 and batch <= 3000:
-        return "separable"
-    return "grid"
+    degree = sum(tops)  # of the integrand: 4 L for a full product
+    work = batch * (degree + 2) ** 2 / 3 * sum((t + 1) ** 2 for t in tops)  # nodes times coefficients
+    least, enough = (24, 1e7) if backward else (20, 4e6)
+    return "grid" if device == "cpu" and degree >= least and work >= enough * threads else "sphere"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.gaunt_tp.backends import BACKENDS
-from models.gaunt_tp.choice import candidates, choose
+from models.gaunt_tp.choice import CANDIDATES, choose
 from models.geometry.spherical import check_coefficients, check_degree, degrees
 
 NAMES = ("auto", *BACKENDS)
@@ -73,7 +73,7 @@ class GauntProduct(nn.Module):
         if backend not in NAMES:
             raise ValueError(f"backend is {backend!r}; choose one of {', '.join(NAMES)}")
         self.backend = backend
-        names = candidates(self.top1, self.top2) if backend == "auto" else (backend,)
+        names = CANDIDATES if backend == "auto" else (backend,)
         self.routes = nn.ModuleDict({name: BACKENDS[name](self.top1, self.top2, self.top) for name in names})
         self.weights = None
         if weights:
@@ -94,6 +94,8 @@ class GauntProduct(nn.Module):
         name = self.backend
         if name == "auto":
             batch = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1]).numel()
-            name = choose(self.top1, self.top2, batch, x.device.type)
+            backward = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)
+            threads = 1 if torch.compiler.is_compiling() else torch.get_num_threads()
+            name = choose((self.top1, self.top2, self.top), batch, x.device.type, threads, backward)
         z = self.routes[name](x, y)
         return z if self.weights is None else self.weights[2](z)
