@@ -16,5 +16,5 @@ def choose(
     """
     degree = sum(tops)  # of the integrand: 4 L for a full product
     work = batch * (degree + 2) ** 2 / 3 * sum((t + 1) ** 2 for t in tops)  # nodes times coefficients
-    least, enough = (24, 1e7) if backward else (20, 4e6)
+    least, enough = (24, 1.5e7) if backward else (20, 4e6)
     return "grid" if device == "cpu" and degree >= least and work >= enough * threads else "sphere"

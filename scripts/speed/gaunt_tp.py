@@ -129,7 +129,7 @@ def table(study: Study, cells: dict, backward: bool, threads: int, batches: tupl
 
 
 def slopes(cells: dict, backward: bool, batch: int) -> list[str]:
-    """Exponents p of time ~ L^p, least squares over L = 2..8 where a back end was timed at six degrees or more."""
+    """Exponents p of time ~ L^p, least squares over L = 2..8, where a back end was timed at six degrees or more."""
     lines = [
         f"| exponent over L = 2..8, batch {batch}, 1 thread | {'forward and backward' if backward else 'forward'} |",
         "|---|---|",
