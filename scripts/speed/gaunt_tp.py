@@ -1,4 +1,4 @@
-"""Gaunt products against the Clebsch-Gordan products of e3nn. Run: python scripts/speed/gaunt_tp.py [--device cuda]
+"""Gaunt products against the Clebsch-Gordan products of e3nn. Run: python scripts/speed/gaunt_tp.py [--threads 1] [--device cuda]
 
 One channel, degrees 0..L times 0..L to 0..2L, float32, batch 1 to 10,000, forward and forward with backward, 1 and 2 threads. Peers:
 e3nn's `TensorProduct` over the paths of even l1 + l2 + l3 with weights that make it the same function (agreement is printed), and
@@ -201,6 +201,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=0.5, help="time per cell of the table")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+",
+        default=[1, 2],
+        help="CPU threads; more than one needs an idle machine (wall time)",
+    )
     parser.add_argument("--keep", type=Path, help="JSON file of measured cells: a run that was ended goes on from it")
     parser.add_argument("--no-write", action="store_true", help="print only, leave the .md alone")
     args = parser.parse_args()
@@ -208,7 +215,7 @@ def main() -> None:
     study = Study(args.device, args.seconds)
     for name in OURS:  # imports are no part of a construction
         GauntProduct(0, backend=name)
-    threads = (1, 2) if args.device == "cpu" else (1,)
+    threads = tuple(args.threads) if args.device == "cpu" else (1,)
     kept = json.loads(args.keep.read_text()) if args.keep and args.keep.exists() else {}
     cells = {}
     for top in DEGREES:
@@ -231,10 +238,11 @@ def main() -> None:
         for (top, batch, backward, n), t in cells.items()
         if 3 <= top <= 6 and batch == 1000 and n == 1 and not backward
     ]
+    words = "--device cuda" if args.device == "cuda" else f"--threads {' '.join(map(str, threads))}"
     lines = [
         "# Gaunt tensor products against the Clebsch-Gordan products of e3nn",
         "",
-        f"`python scripts/speed/gaunt_tp.py{' --device cuda' if args.device == 'cuda' else ''}`, float32, torch {torch.__version__}. "
+        f"`python scripts/speed/gaunt_tp.py {words}`, float32, torch {torch.__version__}. "
         "Ratios of medians (of minima). e3nn's even paths compute the same function; its product over all paths has the odd ones too.",
         "",
         f"Fastest back end against e3nn's even paths, L = 3..6, batch 1000, forward, one thread: {min(reach):.1f} to {max(reach):.1f} "
