@@ -36,7 +36,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         "source": "hexygen/pcpnet and alecjacobson/common-3d-test-models on GitHub",
         "citation": config.citation,
     }
-    seed = config.folds().index(fold)
+    seed = config.fold_number(fold)
     return bundle(config, splits, group=fold, origin=ORIGIN[source], names=names, seed=seed, card=card)
 
 
@@ -59,7 +59,7 @@ def _draw(config: Config, shapes: list[str], clouds: int, root: Path, stream: in
 
 
 def _stand_in(config: Config, fold: str) -> dict[str, Split]:
-    seed, size = config.folds().index(fold), 6 * config.clouds
+    seed, size = config.fold_number(fold), 6 * config.clouds
     sizes = {"train": size, "val": max(6, size // 4), "test": size}
     splits = {part: draw(sizes[part], config.points, [99, seed, i]) for i, part in enumerate(sizes)}
     if config.target == "class":
