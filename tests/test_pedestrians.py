@@ -148,7 +148,7 @@ def test_methods_run_and_report_the_meter(tmp_path):
 
 
 def test_bad_input_is_told(tmp_path):
-    with pytest.raises(BenchError, match="recordings are eth, hotel"):
+    with pytest.raises(BenchError, match="it has eth to"):
         twin("zara04")
     with pytest.raises(BenchError, match="lower one of them"):
         Config(name="x", past=12, future=12).check()

@@ -24,8 +24,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
     The ground is the plane of the first two axes; the third is 0. `meta`: rep_in, rep_out (tensors by rank), candidate `groups` (the
     largest first), `exact` (none is), `step` in seconds.
     """
-    if fold not in SITES:
-        raise BenchError(f"fold={fold} is unknown for {config.name}; recordings are {', '.join(SITES)}")
+    config.fold_number(fold)
     length, pieces = config.past + config.future, {p: [] for p in PARTS}  # type: dict[str, list[np.ndarray]]
     for name, site in SITES.items():
         if name != fold and site == SITES[fold]:
