@@ -59,9 +59,8 @@ def nested_class(field: dataclasses.Field[Any]) -> type | None:
 
 
 def _fill(section: dict[str, Any], at: dict[str, Any], cls: type, where: str) -> dict[str, Any]:
-    """A field that is null takes the scale's value; an explicit one wins."""
+    """A field that nobody set takes the scale's value, a null one too; what a file or a command gives explicitly wins."""
     out = dict(section)
-    defaults = cls()
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for key, value in at.items():
         if key not in fields:
@@ -69,7 +68,7 @@ def _fill(section: dict[str, Any], at: dict[str, Any], cls: type, where: str) ->
         nested = nested_class(fields[key])
         if nested and isinstance(value, dict):
             out[key] = _fill(out.get(key) or {}, value, nested, f"{where}.{key}")
-        elif out.get(key, getattr(defaults, key)) is None:
+        elif out.get(key) is None:
             out[key] = value
     return out
 

@@ -359,6 +359,15 @@ def test_every_experiment_and_suite_composes():
         assert plan.expand([f"suite={name}", "data.source=synthetic"], strict=False)
 
 
+def test_values_by_scale_fill_what_nobody_set():
+    """Under `at` a value beats the default of the dataclass, whatever it is; a file or a command beats both."""
+    trials = [
+        plan.expand(["method=acm", "data=ar_sources", f"scale={scale}", *more])[0].data.trials
+        for scale, more in (("smoke", []), ("reduced", []), ("smoke", ["data.trials=60"]))
+    ]
+    assert trials == [30, 60, 60]
+
+
 # ---------------------------------------------------------------------------------------------- other people's plugins
 
 

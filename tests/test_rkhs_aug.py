@@ -359,7 +359,10 @@ def test_features_of_masked_digits_need_few_labels(tmp_path):
     words = ["method=masked_probe", "fold=0", "scale=smoke", "method.labels=20", f"out={tmp_path}", "trainer.threads=1"]
     words += ["data.source=real"]
     values = []
-    for extra in (["method.steps=300"], ["method.encoder=pixels"]):
+    for extra in (
+        ["method.steps=300", "method.width=256", "method.d=64", "method.batch=256"],
+        ["method.encoder=pixels"],
+    ):
         outcome, record = cells.run(plan.expand([*words, *extra])[0])
         assert outcome == "done", record.get("error")
         values.append(record["metrics"][0]["value"])

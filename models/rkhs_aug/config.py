@@ -28,10 +28,10 @@ class Config(MethodConfig):
     )
     d: int = option(56, "dimension of encoder=top and network, the constant included", low=1)
     ridge: float = option(1e-3, "lambda of the regression, times the number of labels", low=1e-12)
-    steps: int = option(2000, "optimiser steps of encoder=network", low=1)
-    batch: int = option(512, "points with two views each in a step", low=2)
+    steps: int | None = option(None, "optimiser steps of encoder=network; null: by scale", low=1)
+    batch: int | None = option(None, "points with two views each in a step; null: by scale", low=2)
     lr: float = option(1e-3, "first step size of Adam", low=0.0)
-    width: int = option(256, "of the network's two hidden layers", low=1)
+    width: int | None = option(None, "of the network's two hidden layers; null: by scale", low=1)
 
     plugin: ClassVar[str] = "models.rkhs_aug.plugin:AugmentationRegression"
     accepts: ClassVar[tuple[str, ...]] = ("hypercube",)
@@ -41,4 +41,8 @@ class Config(MethodConfig):
         if self.encoder == "network" and self.alpha is None:
             raise BenchError(
                 "method.encoder=network needs method.alpha: one network is trained, not one for each strength"
+            )
+        if self.encoder == "network" and None in (self.steps, self.batch, self.width):
+            raise BenchError(
+                "method.encoder=network needs method.steps, method.batch and method.width; take method=rkhs_network"
             )
