@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import os
@@ -15,6 +16,7 @@ from bench import ROOT
 from bench.registry import FOLDER
 from bench.schema import TrainConfig
 
+SHARED = ("models.geometry.", "models.nn.", "datasets.")  # where plugins meet; of datasets the files of its own level
 PACKAGES = (
     "torch",
     "numpy",
@@ -92,19 +94,50 @@ def folder_digest(folder: Path, deep: bool = True) -> str:
 
 
 def code_fp(method: Any, data: Any) -> str:
-    """Fingerprint of the code behind a cell: the method's folder and parts, shared mathematics and layers, the adapter with
-    the files that it shares with its neighbours, and the training loop where the frame trains."""
-    models = [method.use or method.name, method.name, *method.parts(), "geometry", "nn"]
-    folders = _folders(FOLDER["method"], models)
+    """Fingerprint of the code behind a cell: the method's folder and parts, the adapter with the files that it shares with its
+    neighbours, whatever these import of the shared mathematics, layers and tasks, and the training loop where the frame trains."""
     steps = (data.use or data.name).split(".")
-    adapter = _folders(FOLDER["data"], ["/".join(steps)])
-    shared = [p for i in range(len(steps)) for p in _folders(FOLDER["data"], ["/".join(steps[:i])])]
-    digests = [f"{f.name}{folder_digest(f)}" for f in [*folders, *adapter]] + [
-        folder_digest(f, deep=False) for f in shared
-    ]
+    own = _folders(FOLDER["method"], [method.use or method.name, method.name, *method.parts()])
+    own += _folders(FOLDER["data"], ["/".join(steps)])
+    beside = [p for i in range(1, len(steps)) for p in _folders(FOLDER["data"], ["/".join(steps[:i])])]
+    files = [p for f in own for p in f.rglob("*.py")] + [p for f in beside for p in f.glob("*.py")]
+    digests = [f"{f.name}{folder_digest(f)}" for f in own] + [folder_digest(f, deep=False) for f in beside]
+    digests += [f"{p.name}{_digest(p)}" for p in imported(files)]
     if isinstance(method, TrainConfig):
-        digests.append(hashlib.sha256((ROOT / "bench" / "train.py").read_bytes()).hexdigest())
+        digests.append(_digest(ROOT / "bench" / "train.py"))
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+def imported(files: Iterable[Path]) -> list[Path]:
+    """The shared files that `files` import, and those that these import, sorted: a new module of mathematics leaves the cells that do
+    not use it as they are."""
+    found: set[Path] = set()
+    ahead = list(files)
+    while ahead:
+        new = {p for p in _shared_imports(ahead.pop()) if p not in found}
+        found |= new
+        ahead += new
+    return sorted(found)
+
+
+@functools.cache
+def _shared_imports(file: Path) -> tuple[Path, ...]:
+    """Shared files that one file names in an import, at its top or inside a function, or in a string such as "models.nn.heads"."""
+    tree, names = ast.parse(file.read_text(encoding="utf-8")), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(SHARED):
+            names.add(node.value)
+    paths = (ROOT / f"{name.partition(':')[0].replace('.', '/')}.py" for name in names if name.startswith(SHARED))
+    return tuple(p for p in paths if p.is_file())
+
+
+@functools.cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _folders(root: str, names: Iterable[str]) -> list[Path]:

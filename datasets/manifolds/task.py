@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.schema import Bundle, Metric
+from datasets.clustering import cluster_scores
 
 NEAR = 10  # k of precision at k
 
@@ -16,7 +17,8 @@ class Geodesics:
     """Predictions are `distances` (n (n - 1) / 2,), condensed, and `embedding` (n, k); either may be missing.
 
     Rank and linear correlation of each point's distances to all others with the true ones, and the share of its 10 nearest
-    points that are among the true 10; means over points. Of the embedding: the same with its Euclidean distances.
+    points that are among the true 10; means over points. Of the embedding: the same with its Euclidean distances, and the
+    clusters of k-means on it where the points have labels.
     """
 
     main = "spearman"
@@ -43,6 +45,8 @@ class Geodesics:
                 raise ValueError(f"distances have shape {d.shape}; the points need finite ones {truth.shape}")
             for name, value in agreement(d, truth).items():
                 metrics.append(Metric(prefix + name, value))
+        if "labels" in bundle.meta and "embedding" in predictions:
+            metrics += cluster_scores(np.asarray(predictions["embedding"], dtype=np.float64), bundle.meta["labels"])
         return metrics
 
     def trivial(self, bundle: Bundle) -> dict[str, Any]:
