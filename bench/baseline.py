@@ -179,7 +179,7 @@ def _rows(
             {
                 "id": row_id(first, m["metric"]),
                 "metric": m["metric"],
-                "value": m["value"],
+                "value": float(m["value"]),
                 "better": m["better"],
                 "unit": m["unit"],
                 "tolerance": float(f"{tolerance:.3g}"),
