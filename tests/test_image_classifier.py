@@ -307,6 +307,38 @@ def test_mode_gap_tells_batch_statistics(tmp_path):
     assert values(run(tmp_path, "method.epochs=1")[2])["mode_gap"] > 0.1
 
 
+def test_repeated_augmentation_shows_other_views_of_the_same_images(tmp_path):
+    """Three views of an image follow each other and differ; an epoch takes a third of the images, other ones each time; a run goes on."""
+    words = [
+        "method=image_classifier",
+        "data=digits",
+        "data.augment=shift",
+        "data.source=synthetic",
+        "scale=smoke",
+        "fold=0",
+    ]
+    bundle = cells.load(plan.expand(words)[0])
+    n, method = len(bundle.train), ImageClassifier(cfg_of(repeats=3, batch=10))
+    first, again, other = (method.batches(bundle.train, torch.Generator().manual_seed(i)) for i in (0, 0, 1))
+    assert first == again != other
+    views = np.concatenate(first).reshape(-1)
+    assert all(len(b) == 10 for b in first) and n - 12 < len(views) <= n
+    triples = views[: len(views) // 3 * 3].reshape(-1, 3)
+    assert (triples // n == [0, 1, 2]).all() and (triples % n == triples[:, :1]).all()
+    assert len(np.unique(triples[:, 0])) == len(triples)
+    image = [[bundle.train[int(i)] for i in t] for t in triples[:8]]
+    assert all(len({y for _, y in views}) == 1 for views in image)
+    assert any(not torch.equal(views[0][0], views[1][0]) for views in image)
+    assert (
+        method.batches(bundle.train, torch.Generator())
+        and ImageClassifier(cfg_of()).batches(bundle.train, torch.Generator()) is None
+    )
+    _, outcome, record = run(tmp_path, "method.epochs=1", "method.repeats=3", "data.augment=shift")
+    assert outcome == "done", record["traceback"]
+    _, outcome, record = run(tmp_path, "method.epochs=1", "method.repeats=3", "data.augment=none")
+    assert outcome == "failed" and "set data.augment" in record["error"]
+
+
 @pytest.mark.parametrize("augment", ["none", "shift"])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, augment, monkeypatch):
     """Optimiser state, schedule, average and augmentation are those of an uninterrupted run, to the last bit."""

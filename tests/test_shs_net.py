@@ -359,6 +359,20 @@ def test_meter_sees_the_arbitrary_signs():
     assert equivariance_errors(f("arbitrary"), action, points, draws=3, steps=0).worst > 1e-3
 
 
+@pytest.mark.parametrize(("method", "orders"), [("pca_mst", None), ("jets_mst", "[2]"), ("jets_mst", "[3]")])
+def test_local_fits_turn_with_their_points(method, orders, tmp_path):
+    words = [f"method={method}", "scale=smoke", "fold=0", f"out={tmp_path}", "trainer.threads=1"]
+    outcome, record = cells.run(plan.expand(words + ([f"method.orders={orders}"] if orders else []))[0])
+    assert outcome == "done", record.get("error")
+    values = {m["metric"]: m["value"] for m in record["metrics"]}
+    assert (
+        values["equivariance_error"]
+        <= values["equivariance_error_worst"]
+        <= values["equivariance_error_adversarial"]
+        < 1e-10
+    )
+
+
 # ------------------------------------------------------------------------------------------ the loss
 
 

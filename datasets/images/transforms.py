@@ -84,6 +84,8 @@ class Pictures(Dataset[tuple[Tensor, int]]):
     transform : what is applied to each image; None for nothing
     random : whether the transform draws random numbers
     channels : 1 or 3, for files: converted
+
+    Index i + k n is the k-th view of image i of n: the same image with other random numbers.
     """
 
     def __init__(
@@ -122,17 +124,17 @@ class Pictures(Dataset[tuple[Tensor, int]]):
             ]
 
     def _sample(self, i: int, pixels: np.ndarray) -> tuple[Tensor, int]:
-        image = torch.from_numpy(pixels)
+        image, label = torch.from_numpy(pixels), int(self.y[i % len(self.y)])
         if self.transform is None:
-            return image, int(self.y[i])
+            return image, label
         if not self.random:
-            return self.transform(image), int(self.y[i])
+            return self.transform(image), label
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((self.seed * 0x9E3779B97F4A7C15 + i) % 2**63)
-            return self.transform(image), int(self.y[i])
+            return self.transform(image), label
 
     def _image(self, i: int) -> np.ndarray:
-        item = self.items[i]
+        item = self.items[i % len(self.y)]
         if isinstance(item, np.ndarray):
             return item
         try:

@@ -129,6 +129,11 @@ class Config(TrainConfig):
         low=1e-6,
     )
     cutmix: float | None = option(None, "CutMix, parameter of its Beta distribution; null: none", low=1e-6)
+    repeats: int = option(
+        1,
+        "repeated augmentation: consecutive views of each image, an epoch taking that many fewer images (Hoffer et al. 2020)",
+        low=1,
+    )
     drop_path: float = option(
         0.0, "stochastic depth of ResNets and networks of timm: rate of the last block", low=0.0, high=0.9
     )
@@ -172,6 +177,8 @@ class Config(TrainConfig):
             return f"{self.name} puts {self.backbone} before its head, and {data.name} has vectors; set method.backbone=none"
         if data.kind == "embedding" and (self.mixup or self.cutmix):
             return f"method.mixup and cutmix mix images, and {data.name} has vectors; leave them null"
+        if data.kind == "embedding" and self.repeats > 1:
+            return f"method.repeats={self.repeats} takes other views of an image, and {data.name} has vectors; leave it at 1"
         if self.backbone not in LIBRARY:
             return None
         size = data.shape()[1] if hasattr(data, "shape") else 224

@@ -49,6 +49,22 @@ class ImageClassifier(LightningMethod):
         self.norms = norms(net, body.normalised)
         return self.module
 
+    def batches(self, split: Any, generator: torch.Generator) -> list[list[int]] | None:
+        """With repeated augmentation: batches of images in random order, each followed by its other views.
+
+        An epoch still has as many samples as the split, so it sees one `repeats`-th of the images. Index i + k n is the k-th view of
+        image i of n.
+        """
+        r, n = self.cfg.repeats, len(split)
+        if r == 1:
+            return None
+        if not getattr(split, "random", False):
+            raise BenchError(f"method.repeats={r} needs random augmentation; set data.augment or leave repeats at 1")
+        images = torch.randperm(n, generator=generator)[: max(1, n // r)]
+        views = (images[:, None] + n * torch.arange(r)).flatten().tolist()
+        batch = self.cfg.batch or n
+        return [views[i : i + batch] for i in range(0, max(1, len(views) - len(views) % batch), batch)]
+
     def run(self, bundle: Bundle, ctx: Any) -> Result:
         result = super().run(bundle, ctx)
         if not result.predictions:  # a process beside the first

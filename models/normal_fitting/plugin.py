@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from bench.schema import BenchError, Bundle, Metric, Result, SolverMethod
+from models.geometry.equivariance import EuclideanAction, equivariance_errors
 from models.geometry.neighbourhoods import jet_normals, nearest, pca_normals
 from models.normal_fitting.config import Config
 from models.normal_fitting.orient import orient_mst, orient_radial
 
 CHUNK = 1_000_000  # neighbours gathered at once
+METER = 64  # points of a cloud whose fits are moved
 
 
 class NormalFitting(SolverMethod):
@@ -49,9 +51,28 @@ class NormalFitting(SolverMethod):
         near = nearest(points, k, query)
         cloud, parts = torch.as_tensor(points), []
         for rows in np.array_split(near, max(1, -(-near.size // CHUNK))):
-            x = cloud[torch.as_tensor(rows)]
-            parts.append(pca_normals(x) if self.cfg.fit == "pca" else jet_normals(x, order))
+            parts.append(self._normals(cloud[torch.as_tensor(rows)], order))
         return torch.cat(parts).numpy()
+
+    def _normals(self, patches: torch.Tensor, order: int) -> torch.Tensor:
+        """Unoriented normals (B, 3) at the first points of patches (B, k, 3)."""
+        return pca_normals(patches) if self.cfg.fit == "pca" else jet_normals(patches, order)
+
+    def _symmetry(self, points: np.ndarray, k: int, order: int, seed: int) -> list[Metric]:
+        """How exactly fits turn with their patches, up to sign, under rotations, reflections and translations; the orientation, which
+        starts at the topmost point and so depends on the axes, is left out."""
+        points = np.asarray(points, dtype=np.float64)
+        some = np.linspace(0, len(points) - 1, min(METER, len(points))).astype(int)
+        patches = torch.as_tensor(points)[torch.as_tensor(nearest(points, k, some))]
+        found = equivariance_errors(
+            lambda x: self._normals(x, order),
+            EuclideanAction("E(3)", "line"),
+            patches,
+            draws=4,
+            steps=3,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return found.metrics()
 
     def evaluate(self, bundle: Bundle, ctx: Any) -> Result:
         cfg, (k, order), out = self.cfg, self.best, []
@@ -66,7 +87,11 @@ class NormalFitting(SolverMethod):
             out.append(normals if queries is None else normals[queries[i]])
         return Result(
             predictions={"y": np.stack(out).astype(np.float32)},
-            metrics=[Metric("neighbours", float(k), "none", "points"), Metric("degree", float(order), "none", "1")],
+            metrics=[
+                Metric("neighbours", float(k), "none", "points"),
+                Metric("degree", float(order), "none", "1"),
+                *self._symmetry(bundle.test.x[0], k, order, ctx.seed("meter")),
+            ],
             params=0,
             n_trials=len(self.errors),
             validation=Metric("rmse_unoriented", self.errors[self.best], "lower", "degree"),
