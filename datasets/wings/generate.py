@@ -12,7 +12,7 @@ import numpy as np
 from datasets.wings.sections import CST, NACA, Coordinates, Section, extent
 from datasets.wings.wing import Grid, Wing, WingFlow
 
-ALONE = 24  # fewer wings are not worth the start of other processes
+ALONE = 48  # fewer wings are not worth the start of other processes
 # lowest and highest value of each parameter, drawn uniformly; lengths in root chords, angles in degrees
 RANGES = {
     "span": (4.0, 9.0),

@@ -39,12 +39,11 @@ class SurfaceTask:
         return rows
 
     def trivial(self, bundle: Bundle) -> dict[str, Any]:
-        """The mean Cp of the training surfaces: at each point of a shared grid, else over all points."""
+        """The mean Cp of all points of the training surfaces."""
         import numpy as np
 
-        y = np.asarray(bundle.train.y, dtype=np.float64)
-        mean = y.mean(0) if bundle.meta.get("grid") else np.full(y.shape[1], y.mean())
-        return {"y": np.broadcast_to(mean, np.asarray(bundle.test.y).shape)}
+        mean = np.asarray(bundle.train.y, dtype=np.float64).mean()
+        return {"y": np.full(np.shape(bundle.test.y), mean)}
 
     def figures(self, bundle: Bundle, predictions: Mapping[str, Any]) -> dict[str, Any]:
         """Cp on the first test surface from above and from below, as computed, as predicted, and the error; Cp over x at two stations."""
