@@ -56,19 +56,23 @@ class SurfaceTask:
         worst = float(np.percentile(np.abs(guess - y), 99)) or 1.0
         shown = ((y, "computed", "viridis", low, high), (guess, "predicted", "viridis", low, high),
                  (guess - y, "error", "coolwarm", -worst, worst))  # fmt: skip
-        figure = Figure(figsize=(11, 7.5))
-        up = np.asarray(bundle.test.x[0])[:, 5] > 0
-        for row, side in enumerate((up, ~up)):
+        figure = Figure(figsize=(11, 8))
+        normal, grid = np.asarray(bundle.test.x[0])[:, 3:6], bundle.meta.get("grid")
+        for row, side in enumerate((normal[:, 2] > 0, normal[:, 2] <= 0)):
             for column, (value, title, colours, a, b) in enumerate(shown):
                 axes = figure.add_subplot(3, 3, 3 * row + column + 1, aspect="equal")
-                marks = axes.scatter(
-                    x[side, 1], -x[side, 0], c=value[side], cmap=colours, vmin=a, vmax=b, s=14, linewidths=0
-                )
+                look = {"cmap": colours, "vmin": a, "vmax": b}
+                if grid is None:
+                    marks = axes.scatter(x[side, 1], -x[side, 0], c=value[side], s=14, linewidths=0, **look)
+                else:
+                    lines = side.reshape(grid).mean(1) > 0.5
+                    u, v, w = (c.reshape(grid)[lines] for c in (x[:, 1], -x[:, 0], value))
+                    marks = axes.pcolormesh(u, v, w, shading="gouraud", **look)
                 axes.set_title(f"{title}, {'upper' if row == 0 else 'lower'} side", fontsize=9)
                 axes.set_axis_off()
-                figure.colorbar(marks, ax=axes, shrink=0.8)
+                figure.colorbar(marks, ax=axes, shrink=0.7)
         for column, share in enumerate((0.2, 0.5, 0.8)):
-            band = _station(x, share, bundle.meta.get("grid"))
+            band = _station(x, share, grid)
             axes = figure.add_subplot(3, 3, 7 + column, xlabel="x", ylabel="Cp", title=f"y / tip = {share}")
             axes.title.set_fontsize(9)
             axes.plot(x[band, 0], y[band], "o", markersize=3, label="computed")
