@@ -111,8 +111,20 @@ def test_scattered_points_take_fits_of_their_own_piece(wings):
     b = wings(layout="points")
     inputs = SurfaceInputs(config(features="riemann", neighbours=16), b)
     assert inputs.chart == "tangent" and inputs.sizes == (14, 2)
+    with pytest.raises(BenchError, match=r"has a smooth piece of \d+ points and method\.neighbours=90"):
+        forms_of(b.train.x, None, "tangent", 90)
     parts = forms_of(b.train.x, None, "tangent", 16)
     assert ((parts.normal * b.train.x[..., 3:6]).sum(-1) > 0.9).mean() > 0.85
+
+
+def test_nothing_is_differenced_across_the_start_of_a_piece(wings):
+    """A bend along a row of the grid is not seen by either side of it."""
+    x = wings().train.x.copy()
+    bent = x.copy()
+    bent[..., 2] += np.where(np.arange(80) // 5 < 8, 0.0, np.linspace(0, 4, 80))
+    for chart in ("grid", "tangent"):
+        one, other = (forms_of(a, (16, 5), chart, 24, starts=[8]).gauss.reshape(6, 16, 5) for a in (x, bent))
+        assert np.array_equal(one[:, :8], other[:, :8]) and not np.allclose(one[:, 8:], other[:, 8:])
 
 
 def test_pooling_is_over_neighbours_of_the_same_wing(wings):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.schema import BenchError, MissingData
-from datasets.wings.files.adapter import load
+from datasets.wings.files.adapter import draw, load
 from datasets.wings.files.config import Config
 from datasets.wings.generate import Recipe, make
 from datasets.wings.readers import read_surface
@@ -187,7 +187,7 @@ def study(folder, count=6):
 
 def test_a_folder_of_solutions_is_a_bundle(tmp_path):
     study(tmp_path)
-    config = Config(name="wing_files", path=str(tmp_path), points=40, parts=3)
+    config = Config(name="wing_files", path=str(tmp_path), points=40, parts=3, least=12)
     assert config.present(tmp_path, tmp_path) and config.declared()
     seen = []
     for fold in config.folds():
@@ -197,9 +197,12 @@ def test_a_folder_of_solutions_is_a_bundle(tmp_path):
         assert len(b.train) + len(b.val) + len(b.test) == 7
         seen += b.test.group.tolist()
     assert sorted(set(seen)) == list(range(6))
-    with pytest.raises(BenchError, match=r"has 60 places with values and data\.points=100"):
+    with pytest.raises(
+        BenchError,
+        match=r"has 60 places with values in 2 pieces of data\.least=12 points or more, and data\.points=100",
+    ):
         load(
-            Config(name="f", path=str(tmp_path), points=100, parts=3),
+            Config(name="f", path=str(tmp_path), points=100, parts=3, least=12),
             fold="0",
             source="real",
             root=tmp_path,
@@ -218,6 +221,19 @@ def test_a_folder_of_solutions_is_a_bundle(tmp_path):
         config.cases()
 
 
+def test_points_are_drawn_by_area_and_small_pieces_left_out(capsys):
+    """Each piece gets its share; a piece whose share is below the least gives nothing, and that is said."""
+    size, piece = (
+        np.concatenate([np.full(300, 2.0), np.full(200, 1.0), np.full(5, 1.0)]),
+        np.repeat([0, 1, 2], [300, 200, 5]),
+    )
+    pick = draw(size, piece, 160, 16, np.random.default_rng(0), "wing.vtu")
+    assert len(set(pick.tolist())) == 160 and np.bincount(piece[pick], minlength=3).tolist() == [120, 40, 0]
+    assert "wing.vtu: 1 small pieces are left out, 0.6% of the area" in capsys.readouterr().out
+    everything = draw(size[:500], piece[:500], 500, 16, np.random.default_rng(0))
+    assert sorted(everything.tolist()) == list(range(500)), "where a piece is used up the others give more"
+
+
 def test_ordered_zones_as_a_structured_grid(tmp_path):
     """Every node in order, normals of unit length, the shape of the zone known to the methods."""
     for i in range(3):
@@ -232,3 +248,6 @@ def test_ordered_zones_as_a_structured_grid(tmp_path):
     w = make(Recipe(chordwise=12, spanwise=5), (0, 0, 0))
     assert np.abs(b.test.x[0, :, :3] - w["x"]).max() < 1e-9 and np.abs(b.test.y[0] - w["cp"][0]).max() < 1e-6
     assert ((b.test.x[0, :, 3:6] * w["normal"]).sum(1) > 0.9).mean() > 0.8
+    cut = Config(name="f", path=str(tmp_path), layout="grid", parts=3, starts=[6])
+    b = load(cut, fold="0", source="real", root=tmp_path, cache=tmp_path)
+    assert b.meta["starts"] == [6] and (b.test.x[0, :, 6].reshape(12, 5)[:, 0] == np.repeat([0, 1], 6)).all()

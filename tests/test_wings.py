@@ -161,6 +161,30 @@ def test_lift_slope_against_a_vortex_lattice(span, taper, sweep):
     assert abs(slope(Wing(THIN, span=span, taper=taper, sweep=sweep)) / theory - 1) < 0.04
 
 
+def test_lift_slope_against_aerosandbox():
+    """The same against another project's vortex lattice, where it is installed."""
+    asb = pytest.importorskip(
+        "aerosandbox", reason="aerosandbox is not installed; the lattice above is this test's own"
+    )
+    span, taper, sweep = 6.0, 0.5, 30.0
+    section = asb.Airfoil("naca0004")
+    tip = [0.5 * span * math.tan(math.radians(sweep)), 0.5 * span, 0]
+    plane = asb.Airplane(
+        wings=[
+            asb.Wing(
+                symmetric=True, xsecs=[asb.WingXSec([0, 0, 0], 1, 0, section), asb.WingXSec(tip, taper, 0, section)]
+            )
+        ]
+    )
+    cl = [
+        asb.VortexLatticeMethod(plane, asb.OperatingPoint(velocity=1, alpha=a), spanwise_resolution=12).run()["CL"]
+        for a in (-1, 1)
+    ]
+    theory = (cl[1] - cl[0]) / math.radians(2)
+    assert abs(vortex_lattice(span, taper, sweep) / theory - 1) < 0.02
+    assert abs(slope(Wing(THIN, span=span, taper=taper, sweep=sweep)) / theory / (1 + 0.77 * 0.04) - 1) < 0.04
+
+
 def test_lift_slope_rises_with_the_aspect_ratio_towards_two_pi():
     slopes = [slope(Wing(THIN, span=s)) for s in (3.0, 6.0, 12.0, 40.0)]
     assert slopes == sorted(slopes) and 0.9 * 2 * np.pi < slopes[-1] < 2 * np.pi * 1.04

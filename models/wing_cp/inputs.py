@@ -5,11 +5,12 @@ Metric: log E, F / sqrt(EG), log G; connection and curvatures: sign(x) log(1 + |
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from bench.schema import Bundle
+from bench.schema import BenchError, Bundle
 from models.geometry.forms import Forms, grid_forms, grid_windows, local_forms, neighbours
 from models.wing_cp.config import FEATURES
 
@@ -22,17 +23,18 @@ def signed_log(x: np.ndarray) -> np.ndarray:
     return np.sign(x) * np.log1p(np.abs(x))
 
 
-def forms_of(x: np.ndarray, grid: tuple[int, int] | None, chart: str, k: int) -> Forms:
+def forms_of(x: np.ndarray, grid: tuple[int, int] | None, chart: str, k: int, starts: Sequence[int] = ()) -> Forms:
     """Forms, arrays (n, P, ...), of surfaces x (n, P, >= 7) in the chart of their grid or of tangent planes; H follows the given normals.
 
-    The normal column may be zero where it is unknown: then normals point away from most neighbours.
+    The normal column may be zero where it is unknown: then normals point away from most neighbours. starts : rows of the grid at which
+    a new smooth piece begins. Raises BenchError where a smooth piece of scattered points has fewer than k.
     """
     n, p = x.shape[:2]
     points, normal = x[..., :3], x[..., 3:6]
     if chart == "grid":
         if grid is None:
             raise ValueError("chart=grid needs structured surfaces; take chart=tangent")
-        forms = grid_forms(points.reshape(n, *grid, 3))
+        forms = grid_forms(points.reshape(n, *grid, 3), pieces=(starts, ()))
         forms = Forms(*(getattr(forms, f).reshape(n, p, 3) for f in ("xu", "xv", "xuu", "xuv", "xvv")))
         turned = np.einsum("npc,npc->np", forms.normal, normal) < 0
         if turned.mean() > 0.5:  # grid lines the other way round: exchange u and v
@@ -40,17 +42,24 @@ def forms_of(x: np.ndarray, grid: tuple[int, int] | None, chart: str, k: int) ->
         return forms
     flat = points.reshape(-1, 3)
     if grid is not None:
-        near = (grid_windows(grid) + (np.arange(n) * p)[:, None, None]).reshape(n * p, -1)
+        near = (grid_windows(grid, starts=starts) + (np.arange(n) * p)[:, None, None]).reshape(n * p, -1)
     else:
-        near = neighbours(flat, k, _labels(x))
+        near = _near(x, k, "method.neighbours")
     forms = local_forms(flat, near, normals=normal.reshape(-1, 3) if np.abs(normal).max() > 0 else None)
     return Forms(*(getattr(forms, f).reshape(n, p, 3) for f in ("xu", "xv", "xuu", "xuv", "xvv")))
 
 
-def _labels(x: np.ndarray) -> np.ndarray:
-    """(n P,) one number for each smooth piece of each surface."""
+def _near(x: np.ndarray, k: int, what: str) -> np.ndarray:
+    """Indices (n P, k) of the nearest points of the same smooth piece of the same surface; BenchError where there are fewer."""
     piece = x[..., PIECE]
-    return (np.arange(len(x))[:, None] * (piece.max() + 1) + piece).ravel()
+    labels = (np.arange(len(x))[:, None] * (piece.max() + 1) + piece).ravel()
+    _, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    if counts.min() < k:
+        i = int(first[counts.argmin()]) // x.shape[1]
+        raise BenchError(
+            f"surface {i} of a split has a smooth piece of {counts.min()} points and {what}={k}; lower it, or take more points"
+        )
+    return neighbours(x[..., :3].reshape(-1, 3), k, labels)
 
 
 def point_features(
@@ -79,7 +88,7 @@ def point_features(
 def pooled(features: np.ndarray, x: np.ndarray, k: int) -> np.ndarray:
     """Mean and maximum (n, P, 2 c) of features (n, P, c) over the k nearest points of the same smooth piece, the point included."""
     n, p, c = features.shape
-    near = neighbours(x[..., :3].reshape(-1, 3), k, _labels(x))
+    near = _near(x, k, "method.pool")
     local = features.reshape(-1, c)[near]
     return np.concatenate([local.mean(1), local.max(1)], -1).reshape(n, p, 2 * c)
 
@@ -92,6 +101,7 @@ class SurfaceInputs:
 
     def __init__(self, cfg: Any, bundle: Bundle) -> None:
         self.cfg, self.grid = cfg, bundle.meta.get("grid")
+        self.starts = bundle.meta.get("starts") or ()
         self.chart = cfg.chart if cfg.chart != "auto" else "grid" if self.grid else "tangent"
         points, conditions = self.raw(np.asarray(bundle.train.x, dtype=np.float64))
         self.shift, self.scale = _standard(points.reshape(-1, points.shape[-1]))
@@ -104,7 +114,7 @@ class SurfaceInputs:
         columns = [x[..., :3]]
         if parts:
             needed = any(p in GEOMETRY for p in parts) or not np.abs(x[..., 3:6]).max() > 0
-            forms = forms_of(x, self.grid, self.chart, self.cfg.neighbours) if needed else None
+            forms = forms_of(x, self.grid, self.chart, self.cfg.neighbours, self.starts) if needed else None
             columns.append(point_features(forms, x[..., 3:6], parts, self.grid))  # type: ignore[arg-type]
             if self.cfg.pool:
                 local = point_features(forms, x[..., 3:6], tuple(p for p in parts if p in GEOMETRY), self.grid)  # type: ignore[arg-type]

@@ -54,6 +54,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         meta={
             "columns": ["x", "y", "z", "nx", "ny", "nz", "piece", *CONDITIONS],
             "grid": grid,
+            "starts": list(config.starts) if grid else [],
             "reliable": np.ones(x.shape[1], bool),
         },
     )
@@ -65,23 +66,52 @@ def _case(config: Config, case: dict[str, str], index: int) -> dict[str, Any]:
     surface.check(closed=config.closed)
     conditions = [float(case.get(c) or 0) for c in CONDITIONS]
     if config.layout == "grid":
-        points, value, shape = _whole(surface, config.field)
+        points, value, shape = _whole(surface, config.field, list(config.starts))
     else:
         found, shape = surface.samples(config.field, config.crease), None
         size = np.linalg.norm(surface.areas, axis=1) if len(surface.faces) else np.ones(len(found["value"]))
-        if len(size) < config.points:
-            raise BenchError(
-                f"{surface.name} has {len(size)} places with values and data.points={config.points}; lower it"
-            )
         rng = np.random.default_rng([config.seed, index])
-        pick = rng.choice(len(size), config.points, replace=False, p=size / size.sum())
+        pick = draw(size, found["piece"], config.points, config.least, rng, surface.name)
         points = np.concatenate([found["x"], found["normal"], found["piece"][:, None]], 1)[pick]
         value = found["value"][pick]
     return {"x": np.concatenate([points, np.tile(conditions, (len(points), 1))], 1), "y": value, "grid": shape}
 
 
-def _whole(surface: Any, field: str) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Points (P, 7), values (P,) and the shape of a single ordered zone."""
+def draw(
+    size: np.ndarray, piece: np.ndarray, count: int, least: int, rng: np.random.Generator, name: str = "the surface"
+) -> np.ndarray:
+    """`count` different places, each smooth piece getting its share of the area; pieces with a share below `least` are left out.
+
+    Raises BenchError where there are too few places, or no piece is large enough.
+    """
+    inverse = np.unique(piece, return_inverse=True)[1]
+    area, places = np.bincount(inverse, weights=size), np.bincount(inverse)
+    kept = np.minimum(count * area / area.sum(), places) >= min(least, count)
+    if not kept.all():
+        print(
+            f"{name}: {int((~kept).sum())} small pieces are left out, {area[~kept].sum() / area.sum():.1%} of the area"
+        )
+    if places[kept].sum() < count:
+        raise BenchError(
+            f"{name} has {int(places[kept].sum())} places with values in {int(kept.sum())} pieces of data.least={least} points or more, "
+            f"and data.points={count}; lower it"
+        )
+    share = np.where(kept, count * area / area[kept].sum(), 0.0)
+    many = np.minimum(np.floor(share).astype(int), places)
+    for k in np.argsort(many - share, kind="stable").tolist() * (1 + count):  # what is left over goes round the pieces
+        if many.sum() == count:
+            break
+        many[k] += kept[k] and many[k] < places[k]
+    parts = []
+    for k, n in enumerate(many):
+        own = np.flatnonzero(inverse == k)
+        if n:
+            parts.append(rng.choice(own, n, replace=False, p=size[own] / size[own].sum()))
+    return np.concatenate(parts)
+
+
+def _whole(surface: Any, field: str, starts: list[int]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Points (P, 7), values (P,) and the shape of a single ordered zone; a new piece starts at the rows `starts`."""
     from models.geometry.forms import grid_forms
 
     value, at_faces = surface.field(field)
@@ -91,7 +121,8 @@ def _whole(surface: Any, field: str) -> tuple[np.ndarray, np.ndarray, tuple[int,
         )
     _, rows, columns = surface.grids[0]
     try:
-        normal = grid_forms(surface.nodes.reshape(rows, columns, 3)).normal.reshape(-1, 3)
+        normal = grid_forms(surface.nodes.reshape(rows, columns, 3), pieces=(starts, ())).normal.reshape(-1, 3)
     except ValueError as error:
         raise BenchError(f"{surface.name}: {error}") from None
-    return np.concatenate([surface.nodes, normal, np.zeros((rows * columns, 1))], 1), value, (rows, columns)
+    piece = np.repeat(np.searchsorted(starts, np.arange(rows), side="right"), columns).astype(np.float64)
+    return np.concatenate([surface.nodes, normal, piece[:, None]], 1), value, (rows, columns)

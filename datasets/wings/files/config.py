@@ -35,6 +35,12 @@ class Config(DataConfig):
     crease: float = option(
         40.0, "angle, degrees, beyond which faces belong to different smooth pieces", low=1.0, high=179.0
     )
+    least: int = option(
+        32, "with layout=points: smooth pieces that would get fewer points are left out, and the run says so", low=1
+    )
+    starts: list[int] = option(
+        list, "with layout=grid: rows at which a new smooth piece begins; nothing is differenced across"
+    )
     closed: bool = option(False, "demand closed surfaces with outward normals")
     seed: int = option(0, "of the drawn points", low=0)
 
