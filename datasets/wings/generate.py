@@ -118,7 +118,8 @@ def make_many(
     """`make` at every place, stacked. `jobs` processes (all cores this process may use by default), one BLAS thread in each."""
     from threadpoolctl import threadpool_limits
 
-    jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = jobs or cores
     if jobs == 1 or len(places) <= ALONE:
         with threadpool_limits(1):
             wings = [make(recipe, p, table) for p in places]

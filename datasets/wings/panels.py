@@ -61,6 +61,14 @@ def influence(points: np.ndarray, nodes: np.ndarray, triangles: np.ndarray) -> t
     return omega, source
 
 
+def weld(nodes: np.ndarray) -> np.ndarray:
+    """(v,) number of the first node at the same place."""
+    size = max(float(np.ptp(nodes, axis=0).max()), np.finfo(np.float64).tiny)
+    places = np.round(nodes / (WELD * size)).astype(np.int64)
+    _, first, inverse = np.unique(places, axis=0, return_index=True, return_inverse=True)
+    return first[inverse.ravel()]
+
+
 @dataclass(frozen=True)
 class Body:
     """A closed surface: nodes (v, 3) and panels (n, 4), counter-clockwise seen from outside; a triangle repeats a corner.
@@ -77,11 +85,7 @@ class Body:
     @cached_property
     def welded(self) -> np.ndarray:
         """Panels (n, 4) of node numbers in which coincident nodes have one number."""
-        size = np.ptp(self.nodes, axis=0).max()
-        _, first, inverse = np.unique(
-            np.round(self.nodes / (WELD * size)).astype(np.int64), axis=0, return_index=True, return_inverse=True
-        )
-        return first[inverse.ravel()][self.panels]
+        return weld(self.nodes)[self.panels]
 
     @cached_property
     def split(self) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.schema import BenchError
+from datasets.wings.panels import weld
 
 
 @dataclass
@@ -126,15 +127,6 @@ class Surface:
             "piece": self.pieces(angle).astype(np.float64),
             "value": values if at_faces else (values[self.faces] * weight).sum(1),
         }
-
-
-def weld(nodes: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
-    """(v,) number of the first node at the same place, to a share `tolerance` of the size of the whole."""
-    size = max(float(np.ptp(nodes, axis=0).max()), 1e-300)
-    _, first, inverse = np.unique(
-        np.round(nodes / (tolerance * size)).astype(np.int64), axis=0, return_index=True, return_inverse=True
-    )
-    return first[inverse.ravel()]
 
 
 def quads(blocks: Mapping[int, np.ndarray]) -> np.ndarray:
