@@ -88,7 +88,7 @@ class Grid:
             raise ValueError(
                 f"panels {chordwise} x {spanwise}: pass an even number >= 8 around the section and >= 4 along the span"
             )
-        a, b, c, d, e = np.zeros(5) if warp is None else warp * [0.35, 0.25, 0.2, 0.5, 0.3]
+        a, b, c, d, e = np.zeros(5) if warp is None else warp * [0.35, 0.25, 0.2, 0.3, 0.1]
         s, t = np.linspace(0, 1, chordwise + 1), np.linspace(0, 1, spanwise + 1)
         w = 2 * np.pi * s
         s = s + (a * np.sin(w) + b * np.sin(2 * w) / 2 + c * (1 - np.cos(w))) / (2 * np.pi)
