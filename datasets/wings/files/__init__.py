@@ -1,0 +1,1 @@
+"""Own surface solutions: CFD or tunnel data read from files."""

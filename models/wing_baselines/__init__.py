@@ -1,0 +1,1 @@
+"""Regressions of scikit-learn for surface pressure: gradient-boosted trees, and principal components with Gaussian processes."""
