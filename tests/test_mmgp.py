@@ -551,3 +551,82 @@ def test_cache_folder_of_a_bundle(tmp_path):
     b = load(config(train=8, test=2), fold="draw0", source="simulated", root=Path(), cache=tmp_path)
     assert b.kind == "mesh_fields" and b.train.field_names == ("u_x", "u_y", "von_mises")
     assert list((tmp_path / "plates").glob("*.npz"))
+
+
+# --- published sets
+# ------------------------------------------------------------------------------------------------------
+
+
+def write_plaid(home: Path, meshes: Meshes, splits: dict[str, list[int]]) -> None:
+    """The layout of the publishers: HDF5 with the nodes of CGNS, 1-based elements, a row of scalars."""
+    h5py = pytest.importorskip("h5py")
+    (home / "problem_definition").mkdir(parents=True)
+    (home / "problem_definition" / "split.csv").write_text(
+        "".join(f"{k},{','.join(map(str, v))}\n" for k, v in splits.items())
+    )
+    for i in range(len(meshes)):
+        folder = home / "dataset" / "samples" / f"sample_{i:09d}"
+        (folder / "meshes").mkdir(parents=True)
+        (folder / "scalars.csv").write_text(
+            "P,p1,top\n" + ",".join(map(str, [*meshes.scalars[i, :2], meshes.outputs[i, 0]])) + "\n"
+        )
+        with h5py.File(folder / "meshes" / "mesh_000000000.cgns", "w") as f:
+            f.create_dataset("CGNSLibraryVersion/ data", data=[4.0])
+            zone = f.create_group("Base_2_2/Zone")
+            for axis, value in zip("XYZ", [*meshes.points[i].T, np.zeros(len(meshes.points[i]))], strict=True):
+                zone[f"GridCoordinates/Coordinate{axis}/ data"] = value
+            zone["Elements_TRI_3/ElementConnectivity/ data"] = meshes.triangles[i].ravel() + 1
+            for k, name in enumerate(("U1", "U2")):
+                zone[f"VertexFields/{name}/ data"] = meshes.fields[i][:, k]
+
+
+def test_plaid_folders_are_read_and_regressed(tmp_path, plates):
+    from datasets.mesh_folder.adapter import load as load_folder
+    from datasets.mesh_folder.config import Config as Folder
+
+    write_plaid(tmp_path / "set", plates[range(12)], {"train": list(range(9)), "test": [9, 10, 11]})
+    c = Folder(name="tensile2d", path="set", train="train", test="test", inputs=["P", "p1"], outputs=["top"])
+    assert c.present(tmp_path, tmp_path) and not Folder(name="x", path="none").present(tmp_path, tmp_path)
+    b = load_folder(c, fold="0", source="real", root=tmp_path, cache=tmp_path)
+    assert len(b.train) == 9 and b.origin == "real" and b.test.landmarks is None
+    assert (b.test.triangles[0] == plates.triangles[9]).all() and b.test.points[0].shape[1] == 2
+    close(b.test.fields[1], plates.fields[10][:, :2], 0)
+    close(b.train.outputs[:, 0], plates.outputs[:9, 0], 1e-15)
+    domain = CommonDomain(b.train, landmarks=False)
+    assert np.isfinite(domain.morph(b.test, 0).shape).all()
+    with pytest.raises(ValueError, match="no landmarks"):
+        CommonDomain(b.train)
+    c.train = "train_500"
+    with pytest.raises(BenchError, match="no split 'train_500'; it has train, test"):
+        load_folder(c, fold="0", source="real", root=tmp_path, cache=tmp_path)
+    c.train, c.fields = "train", ["sig11"]
+    with pytest.raises(BenchError, match=r"sample_000000000 .* has no field 'sig11'; it has U1, U2"):
+        load_folder(c, fold="0", source="real", root=tmp_path, cache=tmp_path)
+
+
+def test_airfrans_folders_are_read(tmp_path):
+    meshio = pytest.importorskip("meshio")
+    from datasets.mesh_folder.adapter import load as load_folder
+    from datasets.mesh_folder.config import Config as Folder
+
+    names = [f"airFoil2D_SST_{40 + i}.5_{i}.25_1_2_3" for i in range(3)]
+    x = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0], [1, 1, 0], [2, 1, 0]])
+    for i, name in enumerate(names):
+        (tmp_path / "airfrans" / name).mkdir(parents=True)
+        data = {"U": np.full((6, 3), float(i)), "p": np.arange(6.0), "nut": np.ones(6)}
+        meshio.Mesh(x, [("quad", [[0, 1, 4, 3], [1, 2, 5, 4]])], point_data=data).write(
+            tmp_path / "airfrans" / name / f"{name}_internal.vtu"
+        )
+    (tmp_path / "airfrans" / "manifest.json").write_text(
+        f'{{"full_train": {names[:2]!r}, "full_test": {names[2:]!r}}}'.replace("'", '"')
+    )
+    c = Folder(
+        name="airfrans", path="airfrans", layout="airfrans", train="full_train", test="full_test", fields=["U_x", "p"]
+    )
+    b = load_folder(c, fold="0", source="real", root=tmp_path, cache=tmp_path)
+    close(b.train.scalars, [[40.5, 0.25], [41.5, 1.25]], 1e-12)
+    assert b.test.triangles[0].shape == (4, 3) and b.test.fields[0][0, 0] == 2
+    assert (mo.signed_areas(b.test.points[0], b.test.triangles[0]) > 0).all()
+    (tmp_path / "airfrans" / names[0] / f"{names[0]}_internal.vtu").unlink()
+    with pytest.raises(BenchError, match=r"_internal\.vtu is missing"):
+        load_folder(c, fold="0", source="real", root=tmp_path, cache=tmp_path)

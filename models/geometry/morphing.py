@@ -83,6 +83,12 @@ def signed_areas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) / 2
 
 
+def boundary_edges(triangles: np.ndarray) -> np.ndarray:
+    """Edges (b, 2) that belong to one triangle, in no order; of all boundary loops."""
+    edges, count = _edges(triangles)
+    return edges[count == 1]
+
+
 def boundary_loop(triangles: np.ndarray, start: int | None = None) -> np.ndarray:
     """Boundary nodes (b,) in the order of the triangles' orientation, from `start` (default: the smallest number) on."""
     directed = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])

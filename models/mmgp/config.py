@@ -22,7 +22,9 @@ class Config(MethodConfig):
     shape_modes: int | None = option(None, "of the shape", low=1)
     regressor: str = option("gp", "of the coefficients: gp, or their mean (a control)", choices=("gp", "mean"))
     shared: bool = option(False, "one kernel and noise for all coefficients of a field, as the official code has it")
-    landmarks: bool = option(True, "the data's landmarks hold the boundary; false: it starts at the node of smallest x")
+    landmarks: bool = option(
+        True, "the data's landmarks, where it has some, hold the boundary; false: it starts at the node of smallest x"
+    )
     extend: bool = option(True, "morphing=none: grid points outside a shape take the value nearest in it; false: zero")
     grid: int = option(33, "points in each direction, for morphing=none", low=5)
     restarts: int | None = option(None, "of the search for hyper-parameters, besides the first start", low=0)

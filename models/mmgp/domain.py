@@ -27,11 +27,19 @@ class CommonDomain:
     morphing: tutte | rbf | none. Every mesh is checked on the way in; ValueError names the sample and the element.
     """
 
-    def __init__(self, samples: Any, morph: str = "tutte", landmarks: bool = True, grid: int = 33, extend: bool = True) -> None:
+    def __init__(
+        self, samples: Any, morph: str = "tutte", landmarks: bool = True, grid: int = 33, extend: bool = True
+    ) -> None:
         self.kind, self.landmarks, self.extend = morph, landmarks, extend
         if landmarks and samples.landmarks is None and morph != "none":
             raise ValueError("the data have no landmarks to hold the boundary; set method.landmarks=false")
-        middle = len(samples) // 2
+        middle, self.dim = len(samples) // 2, samples.points[0].shape[1]
+        if morph == "rbf" and not landmarks:
+            raise ValueError("method.morphing=rbf matches boundaries by landmarks, and there are none; use tutte")
+        if self.dim != 2 and morph != "tutte":
+            raise ValueError(
+                f"the meshes have {self.dim} coordinates; method.morphing={morph} is for the plane, use tutte"
+            )
         name = f"training sample {middle}"
         if morph == "none":
             low = np.min([p.min(0) for p in samples.points], axis=0)
@@ -53,7 +61,7 @@ class CommonDomain:
     def morph(self, samples: Any, i: int, name: str = "sample") -> Morphed:
         """Sample i of a set, in the common domain."""
         x, t = samples.points[i], samples.triangles[i]
-        morphing.check_mesh(x, t, f"{name} {i}")
+        morphing.check_mesh(x, t, f"{name} {i}", "any" if self.kind == "none" else "one loop")
         marks = samples.landmarks[i] if self.landmarks and samples.landmarks is not None else None
         if self.kind == "none":
             flat = x
@@ -73,7 +81,7 @@ class CommonDomain:
     @property
     def shape_mass(self) -> sp.csr_array:
         """Mass matrix of the shape's field: one block for each component."""
-        return self.mass if self.kind == "none" else sp.block_diag([self.mass, self.mass], format="csr")
+        return self.mass if self.kind == "none" else sp.block_diag([self.mass] * self.dim, format="csr")
 
 
 def _grid(low: np.ndarray, high: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,8 +96,7 @@ def _grid(low: np.ndarray, high: np.ndarray, count: int) -> tuple[np.ndarray, np
 
 def _signed_distance(points: np.ndarray, triangles: np.ndarray, query: np.ndarray, project: sp.csr_array) -> np.ndarray:
     """Distance (q,) to the boundary, negative outside the mesh."""
-    loop = points[morphing.boundary_loop(triangles)]
-    a, b = loop, np.roll(loop, -1, axis=0)
+    a, b = points[morphing.boundary_edges(triangles)].swapaxes(0, 1)
     along = b - a
     s = np.clip(((query[:, None] - a) * along).sum(-1) / (along**2).sum(-1), 0, 1)
     distance = np.linalg.norm(a + s[..., None] * along - query[:, None], axis=-1).min(1)

@@ -22,7 +22,9 @@ class MMGP(SolverMethod):
         assert cfg.modes is not None and cfg.shape_modes is not None
         assert cfg.restarts is not None and cfg.steps is not None and cfg.folds is not None
         parity = cfg.official_parity
-        self.domain = CommonDomain(train, cfg.morphing, cfg.landmarks and not parity, cfg.grid, cfg.extend)
+        # without landmarks in the data the boundary starts at the node of smallest x, as in the official code
+        marked = cfg.landmarks and not parity and train.landmarks is not None
+        self.domain = CommonDomain(train, cfg.morphing, marked, cfg.grid, cfg.extend)
         morphed = [self.domain.morph(train, i, "training sample") for i in range(len(train))]
         self.shapes = POD.fit(np.stack([m.shape for m in morphed]), self.domain.shape_mass, cfg.shape_modes)
         self.scalars = Scaler.fit(train.scalars)
