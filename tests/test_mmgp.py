@@ -249,6 +249,7 @@ def test_the_search_improves_each_output_and_stands_at_a_maximum():
     assert (fitted.log_likelihood(fitted.theta) > fitted.log_likelihood(start) + 3).all()
     theta = fitted.theta.clone().requires_grad_(True)
     (slope,) = torch.autograd.grad(fitted.log_likelihood(theta).sum(), theta)
+    close(fitted.value_and_slope(fitted.theta.numpy())[1], slope.numpy(), 1e-6)
     bound = (fitted.theta[:, -1] < np.log(1e-8) + 1e-3) | (fitted.theta[:, -1] > -1e-3)
     assert (slope.abs().amax(1)[~bound] < 0.5).all()
     new, truth = toy(200, seed=1)

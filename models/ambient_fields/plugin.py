@@ -32,7 +32,7 @@ class AmbientField(SolverMethod):
         x, y = self.encoding[:t], np.asarray(bundle.train.y)
         self.error, self.trials = float("nan"), 1
         if cfg.algorithm == "rbf":
-            self.models = [_process(x).fit(x, y[:, f]) for f in range(y.shape[1])]
+            self.models = [_process(x, y[:, f]) for f in range(y.shape[1])]
         else:
             self._spline(x, y, ctx)
 
@@ -68,22 +68,22 @@ class AmbientField(SolverMethod):
         )
 
 
-def _process(x: np.ndarray) -> Any:
-    """sigma^2 exp(-|x - x'|^2 / (2 l^2)) + noise, shared by the channels, by marginal likelihood from one start as the other process.
+def _process(x: np.ndarray, y: np.ndarray) -> Any:
+    """sigma^2 exp(-|x - x'|^2 / (2 l^2)) + noise, shared by the channels y (n, D), fitted by marginal likelihood.
 
-    The start of the length is the median distance: from 1, many modes lie so far apart that the search ends at pure noise.
+    The better of two starts, with much noise and with little; the length starts at the median distance. From a length of 1 many modes lie
+    so far apart, and from much noise alone some smooth fields look so, that the search ends at pure noise.
     """
     from scipy.spatial.distance import pdist
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    class Quiet(GaussianProcessRegressor):
-        def fit(self, x: np.ndarray, y: np.ndarray) -> Any:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a hyper-parameter at its bound: the bounds are wide on purpose
-                return super().fit(x, y)
-
-    kernel = ConstantKernel(1.0, (1e-8, 1e8)) * RBF(float(np.median(pdist(x))), (1e-3, 1e4)) + WhiteKernel(
-        1.0, (1e-6, 1e3)
-    )
-    return Quiet(kernel, random_state=0)
+    length, size = float(np.median(pdist(x))), float(np.mean(y**2))
+    fitted = []
+    for noise in (1.0, 1e-2):
+        kernel = ConstantKernel(size, (1e-8 * size, 1e8 * size)) * RBF(length, (1e-3, 1e4))
+        kernel += WhiteKernel(noise * size, (1e-6 * size, 1e3 * size))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a hyper-parameter at its bound: the bounds are wide on purpose
+            fitted.append(GaussianProcessRegressor(kernel).fit(x, y))
+    return max(fitted, key=lambda m: m.log_marginal_likelihood_value_)

@@ -75,16 +75,8 @@ class MaternProcesses:
         bounds = [BOUNDS["length"]] * (shape[1] - 2) + [BOUNDS["scale"], BOUNDS["noise"]]
 
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            # the slope through the covariance in closed form, (K^-1 - a a^T) / 2, a = K^-1 y: no derivative of a factorisation
-            theta = torch.tensor(flat.reshape(shape), requires_grad=True)
-            k = self._covariance(theta)
-            chol = torch.linalg.cholesky(k.detach())[self.group]
-            alpha = torch.cholesky_solve(self.y.T[:, :, None], chol)
-            slope = (torch.cholesky_inverse(chol) - alpha @ alpha.mT) / 2
-            k.backward(torch.zeros_like(k).index_add(0, self.group, slope))
-            loss = 0.5 * (self.y.T * alpha[..., 0]).sum() + chol.diagonal(dim1=1, dim2=2).log().sum()
-            assert theta.grad is not None
-            return float(loss), theta.grad.numpy().ravel()
+            value, slope = self.value_and_slope(flat.reshape(shape))
+            return -value, -slope.ravel()
 
         found = minimize(objective, raw.ravel(), jac=True, method="L-BFGS-B", bounds=bounds * shape[0],
                          options={"maxiter": self.steps, "maxcor": 20})  # fmt: skip
@@ -97,6 +89,21 @@ class MaternProcesses:
 
     def _factor(self, theta: Tensor) -> Tensor:
         return torch.linalg.cholesky(self._covariance(theta))
+
+    def value_and_slope(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Sum of the log likelihoods, without its constant, and its slope, of the shape of theta.
+
+        The slope by the covariance is (a a^T - K^-1) / 2, a = K^-1 y, in closed form: no derivative of a factorisation is taken.
+        """
+        raw = torch.tensor(theta, requires_grad=True)
+        k = self._covariance(raw)
+        chol = torch.linalg.cholesky(k.detach())[self.group]
+        alpha = torch.cholesky_solve(self.y.T[:, :, None], chol)
+        by_k = (alpha @ alpha.mT - torch.cholesky_inverse(chol)) / 2
+        k.backward(torch.zeros_like(k).index_add(0, self.group, by_k))
+        value = -0.5 * (self.y.T * alpha[..., 0]).sum() - chol.diagonal(dim1=1, dim2=2).log().sum()
+        assert raw.grad is not None
+        return float(value), raw.grad.numpy()
 
     def log_likelihood(self, theta: Tensor) -> Tensor:
         """(m,) at theta (m, p + 2), or one row a group: logarithms of the lengths, of the scale and of the noise variance."""
