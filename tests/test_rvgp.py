@@ -428,10 +428,34 @@ def test_fields_on_heads():
     close(moved, fine, 1e-10)
     assert len(spread(x, 20, 3)) == 20
     c = Heads(name="head_field", known=64, frames=1, montage="biosemi64")
-    from datasets.tangent_fields.heads.adapter import load as load_head
-
     with pytest.raises(BenchError, match=r"data\.known=64 leaves none of 64"):
-        load_head(c, fold="draw0", source="simulated", root=Path(), cache=Path())
+        load_head(c, "draw0")
+
+
+def test_divergence_and_curl_of_known_fields():
+    from datasets.tangent_fields.heads.task import divergence_and_curl
+
+    g, w = np.array([0.3, -1.0, 0.4]), np.array([0.5, 0.2, -0.7])
+    errors = []
+    for n in (400, 1600, 6400):  # five neighbours are lopsided, so the fit is of first order in their distance
+        x = fibonacci_sphere(n)
+        gradient, rotation = (
+            g - (x @ g)[:, None] * x,
+            np.cross(w, x),
+        )  # of the degree-1 harmonic g.x; of a rigid rotation
+        found = divergence_and_curl(x, np.stack([gradient, rotation], 1))
+        truth = np.stack([np.stack([-2 * x @ g, 0 * x[:, 0]], 1), np.stack([0 * x[:, 0], 2 * x @ w], 1)])
+        errors.append(np.sqrt(np.mean((found - truth) ** 2)))
+    assert errors[2] < errors[1] / 1.7 < errors[0] / 1.7**2 and errors[2] < 0.02
+    b = load_head(Heads(name="head_field", known=32, frames=2, montage="biosemi64"), "draw0")
+    exact = {m.name: m.value for m in b.task.score(b, {"y": b.test.y})}
+    assert exact["divergence_error"] == exact["curl_error"] == 0
+
+
+def load_head(c: Heads, fold: str):
+    from datasets.tangent_fields.heads.adapter import load as load_
+
+    return load_(c, fold=fold, source="simulated", root=Path(), cache=Path())
 
 
 # --- bad input

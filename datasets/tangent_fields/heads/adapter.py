@@ -9,7 +9,7 @@ import numpy as np
 from bench.schema import ORIGIN, Arrays, BenchError, Bundle, fingerprint
 from datasets.files import verified
 from datasets.tangent_fields.heads.config import Config
-from datasets.tangent_fields.task import FieldTask
+from datasets.tangent_fields.heads.task import HeadTask
 
 BAND = (8.0, 12.0)  # Hz, alpha
 STEP = 0.125  # s between frames of a recording
@@ -47,7 +47,7 @@ def load(config: Config, *, fold: str, source: str, root: Path, cache: Path) -> 
         group=fold,
         origin=ORIGIN[source],
         fingerprint=fingerprint(points[known], given, points[hidden], field[hidden]),
-        task=FieldTask(),
+        task=HeadTask(),
         card={
             "licence": config.licence,
             "source": "EEGBCI, subject 1 (PhysioNet)"
