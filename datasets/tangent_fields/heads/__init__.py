@@ -1,0 +1,1 @@
+"""Electric fields on the head: dipoles in a sphere, and recordings."""

@@ -1,0 +1,1 @@
+"""Fields drawn on scanned and analytic surfaces."""
