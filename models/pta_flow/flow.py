@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,6 +14,7 @@ from models.pta_flow.priors import log_normal
 
 VALIDATION = 0.1  # share of the training samples that choose the weights
 CHECKS = 20  # times they are looked at
+AT_ONCE = 1024  # points that pass the splines together: their tables are some thousand numbers a point
 
 
 class PosteriorFlow(torch.nn.Module):
@@ -32,14 +34,18 @@ class PosteriorFlow(torch.nn.Module):
 
     def log_prob(self, z: Tensor, temperature: float = 1.0) -> Tensor:
         """ln q_T (n,) at z (n, d)."""
+        return torch.cat([self._log_prob(part, temperature) for part in z.split(AT_ONCE)])
+
+    def _log_prob(self, z: Tensor, temperature: float) -> Tensor:
         w = torch.linalg.solve_triangular(self.root, (z - self.mean).T, upper=False).T
         base, log_det = self.splines().transform.call_and_ladj(w)
-        scaled = log_normal(base / temperature**0.5) - 0.5 * self.d * torch.tensor(temperature).log()
+        scaled = log_normal(base / temperature**0.5) - 0.5 * self.d * math.log(temperature)
         return scaled + log_det - self.root.diagonal().log().sum()
 
     def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
         """n draws (n, d) of q_T."""
-        return self._push(torch.randn(n, self.d, dtype=torch.float64, generator=generator) * temperature**0.5)[0]
+        base = torch.randn(n, self.d, dtype=torch.float64, generator=generator) * temperature**0.5
+        return torch.cat([self._push(part)[0] for part in base.split(AT_ONCE)])
 
     def _push(self, base: Tensor) -> tuple[Tensor, Tensor]:
         """Base points to (z, ln |dz / dbase|)."""
