@@ -1,0 +1,1 @@
+"""Samplers and evidences beside the flow: Markov chains, nested sampling, Laplace's approximation, quadrature."""
