@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 SHARDS := $(shell $(PYTHON) -c "n = max(1, int('$(CORES)')); print(','.join(f'[{i},{n}]' for i in range(n)))")
-EXTRAS := eeg,vision,points,physics,manifold,cluster,loggers,dev
+EXTRAS := eeg,vision,points,physics,pulsars,manifold,cluster,loggers,dev
 
 .PHONY: setup bench test lint method gate report clean
 
