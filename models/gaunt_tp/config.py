@@ -33,6 +33,9 @@ class Config(TrainConfig):
     lr: float | None = option(None, "step size of Adam; decays along a cosine where decay is on", low=0.0)
     decay: bool = option(True, "molecules: cosine decay of the step size to 1 %")
     weight_decay: float | None = option(None, "of Adam", low=0.0)
+    ema: float | None = option(
+        None, "decay of a moving average of the weights, which is then what is tested; null: none", low=0.0, high=0.9999
+    )
     energy_weight: float = option(1.0, "molecules: of the squared energy error per atom (eV)", low=0.0)
     force_weight: float | None = option(
         None, "molecules: of the squared error of force components (eV/angstrom)", low=0.0

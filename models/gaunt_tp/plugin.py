@@ -33,7 +33,7 @@ class PotentialTraining(Regressor):
     """w_E mean(((E - E*) / atoms)^2) + w_F mean((F - F*)^2), AMSGrad, cosine decay of the step size by epochs."""
 
     def __init__(self, net: Potential, cfg: Config) -> None:
-        super().__init__(net, self.loss, self.energy, lr=cfg.lr, weight_decay=cfg.weight_decay)
+        super().__init__(net, self.loss, self.energy, lr=cfg.lr, weight_decay=cfg.weight_decay, ema=cfg.ema)
         self.weights = cfg.energy_weight, cfg.force_weight
         self.epochs = cfg.epochs if cfg.decay else None
 
@@ -49,11 +49,11 @@ class PotentialTraining(Regressor):
         return net(*atoms(x))
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
-        energy, forces = energy_and_forces(self.net, *atoms(batch[0]))
+        energy, forces = energy_and_forces(self.tested(), *atoms(batch[0]))
         return {"energy": energy.detach(), "forces": forces.detach()}
 
     def configure_optimizers(self) -> Any:
-        optimiser = torch.optim.Adam(self.parameters(), lr=self._lr, weight_decay=self._decay, amsgrad=True)
+        optimiser = torch.optim.Adam(self.net.parameters(), lr=self._lr, weight_decay=self._decay, amsgrad=True)
         if not self.epochs:
             return optimiser
         last = max(1, self.epochs - 1)
@@ -84,7 +84,8 @@ class ProductNetwork(LightningMethod):
         size = {"channels": cfg.width, "layers": cfg.layers, "order": cfg.order, "backend": cfg.backend}
         if bundle.kind == "nbody":
             net = ParticleNetwork(cfg.product, cfg.degree, **size, n=bundle.shape[0])
-            self.module = Regressor(net, particle_loss, predict_particles, lr=cfg.lr, weight_decay=cfg.weight_decay)
+            options = {"lr": cfg.lr, "weight_decay": cfg.weight_decay, "ema": cfg.ema}
+            self.module = Regressor(net, particle_loss, predict_particles, **options)
         else:
             species = tuple(bundle.meta["species"])
             net = Potential(
@@ -101,7 +102,7 @@ class ProductNetwork(LightningMethod):
 
     def _symmetry(self, x: Tensor, kind: str, ctx: Any) -> list[Metric]:
         """Equivariance of the trained network in float64: under E(3), reflections included, or SE(3) where odd paths occur."""
-        net = self.module.net.double().eval()
+        net = self.module.tested().double().eval()
         x = x.double().to(next(net.parameters()).device)
         group = "SE(3)" if self.cfg.product == "cg" else "E(3)"
         generator = torch.Generator().manual_seed(ctx.seed("meter"))
