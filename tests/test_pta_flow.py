@@ -452,7 +452,11 @@ def test_chains_and_their_gate():
     apart[1] += 2.0
     assert rhat(apart) > 1.2
     with pytest.raises(ValueError, match=r"R-hat 1\.3.* effective sample size 40"):
-        Chains(z, z, 1.3, 40.0, 2.0).require(1.05, 100)
+        Chains(chain.z, chain.log_density, 1.3, 40.0, 2.0).require(1.05, 100)
+    lost = chain.log_density.copy()
+    lost[1, :, 3] -= 60
+    with pytest.raises(ValueError, match="a walker is"):
+        Chains(chain.z, lost, chain.rhat, chain.ess, chain.tau).require(1.05, 100)
 
 
 def test_priors_are_maps_of_standard_normals():
