@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from bench.registry import config_class, did_you_mean, require_option
-from bench.schema import SCALES, BenchError
+from bench.schema import SCALES, BenchError, Choice, DataConfig
 
 
 def typed(group: str, section: dict[str, Any], scale: str) -> Any:
@@ -123,8 +123,12 @@ def chosen(value: Any) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     default = type(value)()
+    # said elsewhere in the key, or no choice at all; a part of a config may well have a field of such a name
+    apart = (("name", "use", "at") if isinstance(value, Choice) else ()) + (
+        ("source",) if isinstance(value, DataConfig) else ()
+    )
     for f in dataclasses.fields(value):
-        if f.name in ("name", "use", "at", "source"):
+        if f.name in apart:
             continue
         v, d = getattr(value, f.name), getattr(default, f.name)
         if dataclasses.is_dataclass(v):

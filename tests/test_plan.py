@@ -61,6 +61,18 @@ def test_a_new_field_with_a_neutral_default_changes_no_key():
     assert choices.chosen(After(width=5, depth=3)) == {"width": 5, "depth": 3}
 
 
+def test_a_method_may_have_a_field_named_source():
+    """The source of data is said elsewhere in the key; a choice of a method that has this name is a choice."""
+    from bench.schema import DataConfig, MethodConfig, option
+
+    @dataclasses.dataclass
+    class Spectrum(MethodConfig):
+        source: str = option("power_law", "of waves")
+
+    assert choices.chosen(Spectrum(source="strings")) == {"source": "strings"}
+    assert choices.chosen(DataConfig(source="real")) == {}
+
+
 def test_keys_of_committed_experiments_are_pinned():
     """A key that moves orphans every stored row: it may only change with a version of the plugin. Update with
     `python tests/test_plan.py` after raising one."""

@@ -318,6 +318,21 @@ def test_harmonic_mean_of_rosenbrock_and_truncation():
         assert abs(off - math.log(remain.mean() / (of_target >= limit).mean())) < 0.05 and off < -0.01
 
 
+def test_quadrature_refines_until_a_ridge_is_seen():
+    """Normal densities, 2 and `narrow` wide along the diagonals of a square: evidence 1 / area; a far narrower one is refused."""
+
+    def ridge(narrow: float) -> Posterior:
+        def log_l(theta: torch.Tensor) -> torch.Tensor:
+            along, across = (theta[:, 0] + theta[:, 1]) / math.sqrt(2), (theta[:, 0] - theta[:, 1]) / math.sqrt(2)
+            return -0.5 * ((along / 2) ** 2 + (across / narrow) ** 2) - math.log(2 * math.pi * 2 * narrow)
+
+        return Posterior(Uniform([-12.0] * 2, [12.0] * 2), log_l)
+
+    assert abs(quadrature(ridge(0.15), points=32).ln_evidence + math.log(24**2)) < 1e-3
+    with pytest.raises(ValueError, match="narrow ridge"):
+        quadrature(ridge(0.002), points=20)
+
+
 def test_quadrature_is_exact():
     """A product of a normal density and the uniform prior: the evidence is 1 over the prior's area."""
     for width in (1.0, 0.01):

@@ -96,15 +96,17 @@ class Grid:
     ln_evidence: float
 
 
-def quadrature(posterior: Posterior, points: int = 64, depth: float = 30.0) -> Grid:
+def quadrature(posterior: Posterior, points: int = 64, depth: float = 30.0, tol: float = 1e-3) -> Grid:
     """Midpoint rule on the unit cube u = Phi(z), where the prior is uniform, on `points` to the power d cells.
 
     Where the likelihood is narrow the rule is applied again to the box that holds all cells within `depth` nats of the best one, as long
-    as that is smaller by a third. Raises ValueError for more than two dimensions.
+    as that is smaller by a third. `points` is doubled until ln Z changes by less than `tol` nat, since a narrow ridge across the box is
+    not seen by its volume. Raises ValueError for more than two dimensions, and where eight times `points` are not enough.
     """
     if not 1 <= posterior.d <= 2:
         raise ValueError(f"quadrature is for one or two parameters and there are {posterior.d}; use pta_nested")
     low, high = np.zeros(posterior.d), np.ones(posterior.d)
+    known, most = np.inf, 8 * points
     while True:
         width = (high - low) / points
         axes = [a + w * (np.arange(points) + 0.5) for a, w in zip(low, width, strict=True)]
@@ -114,10 +116,19 @@ def quadrature(posterior: Posterior, points: int = 64, depth: float = 30.0) -> G
             log_l = posterior.log_likelihood(z).numpy()
         near = u[log_l > log_l.max() - depth]
         inner = np.maximum(near.min(0) - width, 0.0), np.minimum(near.max(0) + width, 1.0)
-        if (inner[1] - inner[0]).prod() > 2 / 3 * (high - low).prod():
-            total = logsumexp(log_l)
-            return Grid(u, np.exp(log_l - total), width, float(total + np.log(width).sum()))
-        low, high = inner
+        if (inner[1] - inner[0]).prod() <= 2 / 3 * (high - low).prod():
+            low, high = inner
+            continue
+        total = logsumexp(log_l)
+        log_z = float(total + np.log(width).sum())
+        if abs(log_z - known) < tol:
+            return Grid(u, np.exp(log_l - total), width, log_z)
+        if 2 * points > most:
+            raise ValueError(
+                f"ln Z still changes by {abs(log_z - known):.2g} nat at {points} points along each axis; the likelihood is a narrow ridge, "
+                "use pta_nested"
+            )
+        known, points = log_z, 2 * points
 
 
 def savage_dickey(log10_a: np.ndarray, low: float, high: float, share: float = 0.1) -> float:
